@@ -10,13 +10,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import has_arrays, mask_size
+
 
 @dataclass(frozen=True)
 class ArrayLayout:
     """The shapes of the arrays of N copies; plain JSON, so that two processes use one memory in the same way.
 
     Attributes:
-        discrete_actions: the number of Discrete actions; 0 where actions are not Discrete.
+        mask_size: how many booleans an action mask has; 0 where actions are neither Discrete nor MultiDiscrete.
         facts: the keys of `info` that are recorded.
     """
 
@@ -24,18 +26,15 @@ class ArrayLayout:
     obs_shape: Sequence[int]
     obs_dtype: str
     action_shape: Sequence[int]
-    discrete_actions: int
+    mask_size: int
     facts: Sequence[str] = ()
 
     @classmethod
-    def of(
-        cls, num_envs: int, observation: gym.spaces.Box, action: gym.Space, facts: Sequence[str] = ()
-    ) -> ArrayLayout:
+    def of(cls, num_envs: int, observation: gym.Space, action: gym.Space, facts: Sequence[str] = ()) -> ArrayLayout:
         """From the spaces of one copy."""
-        discrete_actions = int(action.n) if isinstance(action, gym.spaces.Discrete) else 0
-        return cls(
-            num_envs, observation.shape, observation.dtype.str, action.shape or (), discrete_actions, tuple(facts)
-        )
+        arrays = has_arrays(observation)
+        shape, dtype = (observation.shape or (), observation.dtype) if arrays else ((), np.dtype(object))
+        return cls(num_envs, shape, dtype.str, action.shape or (), mask_size(action), tuple(facts))  # type: ignore[union-attr]
 
 
 class CopyArrays:
@@ -45,7 +44,7 @@ class CopyArrays:
     `facts` `[F, N]` are values of `info`, NaN where a step has none.
 
     Args:
-        memory: where they lie; None: memory of this process alone.
+        memory: where they lie; None: memory of this process alone. Observations that are objects are always there.
     """
 
     def __init__(self, layout: ArrayLayout, memory: Any = None):
@@ -58,8 +57,8 @@ class CopyArrays:
             "terminated": ((n,), "?"),
             "truncated": ((n,), "?"),
             "idle": ((n,), "?"),
-            "action_mask": ((n, layout.discrete_actions), "?"),
-            "final_action_mask": ((n, layout.discrete_actions), "?"),
+            "action_mask": ((n, layout.mask_size), "?"),
+            "final_action_mask": ((n, layout.mask_size), "?"),
             "facts": ((len(layout.facts), n), "f8"),
         }
         # Actions keep the type they come in, since an environment may mind: room for the widest.
@@ -67,6 +66,9 @@ class CopyArrays:
         self._memory = bytearray(self.size(layout)) if memory is None else memory
         at = _aligned(self._actions_size)
         for name, (shape, dtype) in parts.items():
+            if np.dtype(dtype).hasobject:
+                setattr(self, name, np.empty(shape, dtype))
+                continue
             array: np.ndarray = np.ndarray(shape, dtype, buffer=self._memory, offset=at)
             setattr(self, name, array)
             at += _aligned(array.nbytes)
@@ -86,7 +88,7 @@ class CopyArrays:
         """Bytes that the arrays need."""
         n = layout.num_envs
         obs = n * math.prod(layout.obs_shape) * np.dtype(layout.obs_dtype).itemsize
-        actions, masks = n * math.prod(layout.action_shape) * 8, n * layout.discrete_actions
+        actions, masks = n * math.prod(layout.action_shape) * 8, n * layout.mask_size
         sizes = (actions, n * 8, obs, obs, n, n, n, masks, masks, len(layout.facts) * n * 8)
         return sum(_aligned(size) for size in sizes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -14,45 +14,35 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rl_eval.envs.copy_arrays import ArrayLayout, CopyArrays
-from rl_eval.envs.returned_values import SingleChecks, describe, is_finite
+from rl_eval.envs.one_hot import OneHotObservation
+from rl_eval.envs.returned_values import SingleChecks, is_finite, name_of
+from rl_eval.envs.wrapping import NamedWrapper, wrapped
 from rl_eval.errors import InputError
 
 
-def make_copies(spec: EnvSpec, kwargs: dict[str, Any], count: int) -> list[gym.Env]:
-    """`count` copies of an environment; Discrete observations become one-hot vectors.
+def make_copies(
+    spec: EnvSpec, kwargs: dict[str, Any], count: int, wrappers: Sequence[NamedWrapper] = ()
+) -> list[gym.Env]:
+    """`count` copies of an environment in wrappers; Discrete observations become one-hot vectors.
 
     Raises:
+        InputError: a wrapper does not exist, or does not fit.
         Exception: whatever the environment raises on its kwargs.
     """
-    copies = [gym.make(spec, disable_env_checker=True, **kwargs) for _ in range(count)]
+    copies = [wrapped(gym.make(spec, disable_env_checker=True, **kwargs), wrappers) for _ in range(count)]
     if copies and isinstance(copies[0].observation_space, gym.spaces.Discrete):
         copies = [OneHotObservation(env) for env in copies]
     return copies
-
-
-class OneHotObservation(gym.wrappers.FlattenObservation):
-    """Discrete observations as one-hot vectors; a number that the space does not have is refused."""
-
-    def observation(self, observation: Any) -> Any:
-        """The one-hot vector.
-
-        Raises:
-            InputError: the observation is not one of the space.
-        """
-        space = self.env.observation_space
-        if not space.contains(observation):
-            name = self.spec.id if self.spec is not None else "?"
-            raise InputError(
-                f"environment {name!r} returned the observation {describe(observation)}: its space is {space}"
-            )
-        return super().observation(observation)
 
 
 def is_gymnasiums(spec: EnvSpec | None) -> bool:
     """Whether an environment comes with Gymnasium, so that its behaviour is known."""
     if spec is None or not isinstance(spec.entry_point, str) or not spec.entry_point.startswith("gymnasium.envs."):
         return False
-    return all(wrapper.entry_point.startswith(("gymnasium.", __name__)) for wrapper in spec.additional_wrappers)
+    return all(
+        wrapper.entry_point.startswith(("gymnasium.", OneHotObservation.__module__))
+        for wrapper in spec.additional_wrappers
+    )
 
 
 class CopyGroup:
@@ -64,7 +54,10 @@ class CopyGroup:
         self.masked = False  # whether the copies give action masks: known from the first reset on
         # Gymnasium's own environments check plain numbers faster than numpy's, and treat both alike; others may not.
         # They also return what their space says, as a test shows, so that not every step needs to be checked.
-        self._own = is_gymnasiums(copies[0].spec)
+        space = copies[0].observation_space
+        self._own = is_gymnasiums(copies[0].spec) and isinstance(space, gym.spaces.Box) and len(space.shape) == 1
+        self._mask_methods = _mask_methods(copies, arrays.layout.mask_size)
+        self._box = isinstance(space, gym.spaces.Box)
         self._plain = self._own and isinstance(copies[0].action_space, gym.spaces.Discrete)
         self._checks = SingleChecks(copies[0])
         self._obs = arrays.obs[first : first + len(copies)].reshape(-1)  # a view
@@ -75,10 +68,10 @@ class CopyGroup:
             obs, info = self._restart(row, seed=seed)
             self.arrays.obs[row] = self._checks.observation(obs, row, "reset")
             self.arrays.idle[row] = False
-            if info.get("action_mask") is not None and self.arrays.layout.discrete_actions:
+            if self._mask_methods or (info.get("action_mask") is not None and self.arrays.layout.mask_size):
                 self.masked = True
             if self.masked:
-                self.arrays.action_mask[row] = _legal_actions(info, self.arrays.layout.discrete_actions)
+                self.arrays.action_mask[row] = self._legal_actions(row, info)
 
     def _restart(self, row: int, **seed: Any) -> tuple[Any, Mapping[str, Any]]:
         """The observation and the info of `reset` of one copy."""
@@ -100,8 +93,8 @@ class CopyGroup:
         rows = slice(self.first, self.first + len(self.copies))
         acts: Any = actions[rows].tolist() if self._plain and actions.dtype.kind in "iu" else actions[rows]
         obs_of, final_of, masked, has_facts = arrays.obs, arrays.final_obs, self.masked, bool(arrays.layout.facts)
-        discrete_actions = arrays.layout.discrete_actions
-        own, ndarray, shape, dtype = self._own, np.ndarray, obs_of.shape[1:], obs_of.dtype
+        mask_size = arrays.layout.mask_size
+        own, box, ndarray, shape, dtype = self._own, self._box, np.ndarray, obs_of.shape[1:], obs_of.dtype
         rewards, terminations, truncations = [], [], []
         terminated, truncated = False, False
         no_info: dict[str, Any] = {}
@@ -115,14 +108,14 @@ class CopyGroup:
                 reward, terminated, truncated, info = 0.0, False, False, no_info
                 if not idle:
                     obs, reward, terminated, truncated, info = env.step(action)  # type: ignore[assignment]
-                    if not own and (obs.__class__ is not ndarray or obs.dtype is not dtype or obs.shape != shape):
+                    if not own and not (box and obs.__class__ is ndarray and obs.dtype is dtype and obs.shape == shape):
                         obs = checks.observation(obs, row)
                     if has_facts:
                         self._record_facts(row, info)
                     if terminated or truncated:
                         final_of[row] = obs if own else checks.observation(obs, row)
                         if masked:
-                            arrays.final_action_mask[row] = _legal_actions(info, discrete_actions)
+                            arrays.final_action_mask[row] = self._legal_actions(row, info)
                         if autoreset:
                             obs, info = self._restart(row)
                             obs = obs if own else checks.observation(obs, row, "reset")
@@ -130,8 +123,8 @@ class CopyGroup:
                             arrays.idle[row] = True
                     obs_of[row] = obs
                     if masked:
-                        arrays.action_mask[row] = _legal_actions(info, discrete_actions)
-                    elif discrete_actions and info.get("action_mask") is not None:
+                        arrays.action_mask[row] = self._legal_actions(row, info)
+                    elif mask_size and info.get("action_mask") is not None:
                         raise InputError(
                             "the environment's info has an action_mask after a step, but not after reset: give it "
                             "after both"
@@ -158,6 +151,18 @@ class CopyGroup:
             for copy, obs in enumerate(obs_of[rows], self.first):
                 checks.observation(obs, copy)
 
+    def _legal_actions(self, row: int, info: Mapping[str, Any]) -> np.ndarray:
+        """The action mask of one copy, bool `[A]`.
+
+        Raises:
+            InputError: there is none, or it is something else.
+        """
+        methods, count = self._mask_methods, self.arrays.layout.mask_size
+        given = info.get("action_mask")
+        if given is None and methods:
+            given = methods[row - self.first]()
+        return _checked_mask(given, count)
+
     def _record_facts(self, row: int, info: Mapping[str, Any]) -> None:
         for number, name in enumerate(self.arrays.layout.facts):
             value = info.get(name)
@@ -170,19 +175,30 @@ class CopyGroup:
             env.close()
 
 
-def _legal_actions(info: Mapping[str, Any], count: int) -> np.ndarray:
-    """The action mask of one copy, bool `[A]`.
+def _mask_methods(copies: Sequence[gym.Env], size: int) -> list[Callable[[], Any]]:
+    """The methods `action_masks` of environments that have one, which is how sb3-contrib asks for masks; else none.
 
     Raises:
-        InputError: there is none, or it is something else.
+        InputError: masks of actions that have none here.
     """
-    mask = np.asarray(info.get("action_mask"))
+    if not copies[0].has_wrapper_attr("action_masks"):
+        return []
+    if not size:
+        raise InputError(
+            f"environment {name_of(copies[0])!r} has action_masks() for actions in {copies[0].action_space}: masks are "
+            "supported for Discrete and MultiDiscrete actions"
+        )
+    return [copy.get_wrapper_attr("action_masks") for copy in copies]
+
+
+def _checked_mask(given: Any, count: int) -> np.ndarray:
+    mask = np.asarray(given)
     if (
         mask.shape != (count,)
         or mask.dtype.kind not in "biu"
         or (mask.dtype.kind != "b" and (mask * mask != mask).any())
     ):
-        problem = f"is {mask.dtype} {mask.shape}" if info.get("action_mask") is not None else "is missing"
+        problem = f"is {mask.dtype} {mask.shape}" if given is not None else "is missing"
         raise InputError(
             f"the environment's info['action_mask'] {problem}: after reset and after every step it must hold "
             f"{count} booleans, or zeros and ones"
@@ -210,25 +226,29 @@ def _fact(name: str, value: Any) -> float:
     return fact
 
 
-def flat_space(env: gym.Env) -> gym.spaces.Box:
-    """The observation space of an environment that can be a copy.
+def require_flat(env: gym.Env) -> None:
+    """Check that an environment can be trained on; any other can be judged.
 
     Raises:
-        InputError: its observations or actions are not supported.
+        InputError: its observations or actions are not flat.
     """
-    space = env.observation_space
+    space, action = env.observation_space, env.action_space
     if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+        shape = f" of shape {space.shape}" if space.shape else ""
         raise InputError(
-            f"not supported: observations of {type(space).__name__} with shape {space.shape}; "
-            "flat Box and Discrete observations are"
+            f"training on {name_of(env)!r} is not supported: its observations are {type(space).__name__}{shape}, and "
+            "training takes a flat Box or Discrete; `env.wrappers=[FlattenObservation]` flattens many, and a policy "
+            "that was trained elsewhere can be judged"
         )
-    if not isinstance(env.action_space, gym.spaces.Box | gym.spaces.Discrete):
-        raise InputError(f"not supported: actions of {type(env.action_space).__name__}; Box and Discrete actions are")
-    return space
+    if not isinstance(action, gym.spaces.Box | gym.spaces.Discrete):
+        raise InputError(
+            f"training on {name_of(env)!r} is not supported: its actions are {type(action).__name__}, and training "
+            "takes Box or Discrete; a policy that was trained elsewhere can be judged"
+        )
 
 
 class GymnasiumVector(VectorEnv):
-    """N Gymnasium environments behind preallocated arrays.
+    """N Gymnasium environments behind preallocated arrays; with autoreset, for training, flat ones alone.
 
     Unlike `SyncVectorEnv` it copies nothing twice, reads infos only where an episode ended, and
     `infos["final_obs"]` is one array `[N, ...]`.
@@ -237,6 +257,11 @@ class GymnasiumVector(VectorEnv):
         copies: the copies that this process steps.
         num_envs: N, where other processes step more.
         facts: keys of `info` that are recorded in `infos["outcome"]`, float64, NaN where a step has none.
+
+    Observations are rows `[N, …]` of their space, an object array `[N]` for Dict, Tuple and others; so are actions.
+
+    Raises:
+        InputError: training on spaces that are not flat.
     """
 
     backend = "gymnasium"
@@ -250,7 +275,9 @@ class GymnasiumVector(VectorEnv):
         facts: Sequence[str] = (),
     ):
         first = copies[0]
-        space = flat_space(first)
+        if autoreset:
+            require_flat(first)
+        space = first.observation_space
         self.num_envs = num_envs or len(copies)
         self.single_observation_space, self.single_action_space = space, first.action_space
         self.observation_space = batch_space(space, self.num_envs)

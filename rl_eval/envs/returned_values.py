@@ -15,9 +15,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from rl_eval.envs.space_values import NUMBERS, NotInSpaceError, as_observation, checked_value, describe, mask_size
 from rl_eval.errors import InputError
 
-NUMBERS = "fiub"  # kinds of numpy types
 _RESET_RETURNS = "reset must return a tuple (observation, info)"
 _STEP_RETURNS = "step must return a tuple (observation, reward, terminated, truncated, info)"
 
@@ -32,52 +32,36 @@ def name_of(env: gym.Env | VectorEnv) -> str:
     return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
 
 
-def describe(value: Any) -> str:
-    """Type and shape of a value, as a sentence names them."""
-    if isinstance(value, np.ndarray | np.generic):
-        return f"{value.dtype} {value.shape}"
-    if isinstance(value, bool | int | float | str | None):
-        return f"{value!r:.40} ({type(value).__name__})"
-    return type(value).__name__
-
-
-def as_observation(value: Any, space: gym.spaces.Box) -> np.ndarray | None:
-    """An observation of a space, in its type; None if the space does not allow it."""
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):  # rows of different lengths
-        return None
-    if array.dtype.kind not in NUMBERS or array.shape != space.shape:
-        return None
-    if not np.can_cast(array.dtype, space.dtype, "same_kind"):
-        return None
-    with np.errstate(over="ignore"):  # it is then infinite, and refused as that
-        converted = array.astype(space.dtype)
-    return converted if converted.dtype.kind == "f" or (converted == array).all() else None
-
-
 class SingleChecks:
-    """Checks of what single environments return, whose observations are of one flat Box."""
+    """Checks of what single environments return."""
 
     def __init__(self, env: gym.Env):
-        assert isinstance(env.observation_space, gym.spaces.Box)
         self.space = env.observation_space
         self._dtype, self._shape = self.space.dtype, self.space.shape
-        self._is_float = self._dtype.kind == "f"
+        self._is_float = self._dtype is not None and self._dtype.kind == "f"
         self.name = name_of(env)
         self.steps = 0  # of the copies so far
 
-    def observation(self, value: Any, copy: int, call: str = "step") -> np.ndarray:
+    def observation(self, value: Any, copy: int, call: str = "step") -> Any:
         """An observation in the type of the space, finite.
 
         Raises:
             InputError: the space does not allow it.
         """
+        if not isinstance(self.space, gym.spaces.Box):
+            try:
+                return checked_value(self.space, value)
+            except NotInSpaceError as error:
+                when = f"in step {self.steps}" if call == "step" else "on reset"
+                raise InputError(
+                    f"environment {self.name!r} returned an observation {when} of copy {copy} that its space does not "
+                    f"allow: {error}"
+                ) from error
         is_right = value.__class__ is np.ndarray and value.dtype is self._dtype and value.shape == self._shape
         obs = value if is_right else as_observation(value, self.space)
         if obs is None:
             raise self.refusal("observation", value, copy, call, f"its space {self.space} needs that shape and type")
-        if self._is_float and not is_finite(obs):
+        if self._is_float and not is_finite(obs.reshape(-1)):
             raise self.refusal("observation", value, copy, call, "every number must be finite", finite=False)
         return obs
 
@@ -174,8 +158,7 @@ class VectorChecks:
         self._space = space if isinstance(space, gym.spaces.Box) else None
         self._shape = None if self._space is None else (vector.num_envs, *self._space.shape)
         self._dtype = None if self._space is None else self._space.dtype
-        action = vector.single_action_space
-        self._actions = int(action.n) if isinstance(action, gym.spaces.Discrete) else 0
+        self._actions = mask_size(vector.single_action_space)
         self._same_step = vector.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP
         self._masked: bool | None = None  # not known of a vector that goes on from a saved state
 

@@ -117,7 +117,7 @@ def _open(message: dict[str, Any], descriptor: int) -> Any:
     os.close(descriptor)
     if message["module"]:
         importlib.import_module(message["module"])
-    copies = make_copies(EnvSpec.from_json(message["spec"]), message["kwargs"], message["count"])
+    copies = make_copies(EnvSpec.from_json(message["spec"]), message["kwargs"], message["count"], message["wrappers"])
     gc.freeze()  # modules and copies stay: collecting garbage among them took 3 % of a Box2D environment's steps
     return CopyGroup(copies, CopyArrays(layout, memory), message["first"], message["autoreset"])
 

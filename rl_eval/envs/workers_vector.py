@@ -23,6 +23,7 @@ from rl_eval.envs.copy_arrays import ArrayLayout, CopyArrays
 from rl_eval.envs.gymnasium_vector import GymnasiumVector
 from rl_eval.envs.worker import Worker, WorkerError, running_workers
 from rl_eval.envs.worker_process import encode
+from rl_eval.envs.wrapping import NamedWrapper
 from rl_eval.errors import InputError
 
 
@@ -52,6 +53,7 @@ class WorkersVector(GymnasiumVector):
         module: str,
         num_envs: int,
         processes: int,
+        wrappers: Sequence[NamedWrapper] = (),
         autoreset: bool = True,
         facts: Sequence[str] = (),
     ):
@@ -67,6 +69,7 @@ class WorkersVector(GymnasiumVector):
             "module": module,
             "spec": spec.to_json(),
             "kwargs": kwargs,
+            "wrappers": list(wrappers),
             "layout": asdict(self._arrays.layout),
             "autoreset": autoreset,
         }

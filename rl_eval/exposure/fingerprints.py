@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +26,25 @@ def hash_rows(rows: np.ndarray) -> np.ndarray:
     return hash_columns(np.ascontiguousarray(flat.T), len(flat), start=flat.shape[1] + 1)
 
 
+def _hash_value(value: Any) -> int:
+    """A 64-bit hash of an array, a number, a text, or a dict, tuple or other sequence of these."""
+    total = hashlib.blake2b(digest_size=8)
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            total.update(repr(list(one)).encode())
+            waiting += one.values()
+        elif isinstance(one, tuple | list):
+            total.update(f"{len(one)} values".encode())
+            waiting += one
+        elif isinstance(one, np.ndarray) and not one.dtype.hasobject:
+            total.update(f"{one.shape}".encode() + (np.asarray(one, np.float64) + 0.0).tobytes())
+        else:
+            total.update(repr(one).encode(errors="surrogateescape"))
+    return int.from_bytes(total.digest(), "little")
+
+
 def round_to_bits(rows: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:
     """Numbers rounded to so many significant bits, ties to even; float64, exact on every machine."""
     mantissa, exponent = np.frexp(np.asarray(rows, np.float64))
@@ -30,7 +52,13 @@ def round_to_bits(rows: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:
 
 
 def fingerprint_observations(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`exact`, uint64 `[N]`, and `views` (rounded), uint64 `[N, 1]`, of observations `[N, ...]`, in their order."""
+    """`exact`, uint64 `[N]`, and `views` (rounded), uint64 `[N, 1]`, of observations `[N, ...]`, in their order.
+
+    Observations that are not flat, such as images and dicts, are not rounded: no training has seen them.
+    """
+    if obs.dtype.hasobject or obs.ndim > 2:
+        exact = np.array([_hash_value(value) for value in obs], np.uint64)
+        return exact, exact[:, None]
     exact, near = np.empty(len(obs), np.uint64), np.empty(len(obs), np.uint64)
     for first in range(0, len(obs), BLOCK_ROWS):
         block = slice(first, first + BLOCK_ROWS)

@@ -99,7 +99,7 @@ def _expanded(suite: Suite, environment: SuiteEnvironment) -> list[str]:
     specs: list[str] = []
     for control in suite.spec.controls:
         if control == "untrained":
-            specs += [f"untrained:{number}" for number in range(UNTRAINED)]
+            specs += [f"untrained:{number}" for number in range(UNTRAINED if environment.has_untrained else 0)]
         else:
             specs += environment.expand(control)
     return list(dict.fromkeys(specs))

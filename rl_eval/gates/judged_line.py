@@ -6,6 +6,7 @@ import datetime
 import re
 from collections.abc import Mapping
 
+from rl_eval import policy as policies
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief, display_text, short_duration
 from rl_eval.gates.repeats import differing_settings
@@ -39,7 +40,8 @@ def judged_lines(suite: Suite, selection: Selection, now: datetime.datetime | No
 
 def _line(suite: Suite, policy: Run | BarePolicy, now: datetime.datetime) -> str:
     if not isinstance(policy, Run):
-        return display_text(f"{policy.path} (a policy without a run)")
+        notes = "".join(f"; {note}" for note in policies.notes(policy.path))
+        return display_text(f"{policy.path} (a policy without a run{notes})")
     agent = policy.config.get("agent")
     name = agent.get("name") if isinstance(agent, Mapping) else agent
     facts = [brief(name), f"seed {brief(policy.config.get('seed'))}"]

@@ -279,13 +279,19 @@ class SuiteEnvironment:
         return self._domain.cases(self.config, self.suite.part) - excluded
 
     def expand(self, spec: str) -> list[str]:
-        """`constant:*` as every constant action (low, middle and high of a box); anything else as it is."""
+        """`constant:*` as every constant action (low, middle and high of what is not Discrete, none of spaces without
+        numbers); anything else as it is."""
         if spec != "constant:*":
             return [spec]
         action = self._spaces.action
         if isinstance(action, gym.spaces.Discrete):
             return [f"constant:{value}" for value in np.arange(action.n) + action.start]
-        return ["constant:low", "constant:middle", "constant:high"]
+        return ["constant:low", "constant:middle", "constant:high"] if policy.has_points(action) else []
+
+    @property
+    def has_untrained(self) -> bool:
+        """Whether a network without training can be made for its spaces."""
+        return bool(self._spaces.observation.is_np_flattenable) and policy.has_points(self._spaces.action)
 
     def close(self) -> None:
         """Stop whatever is still being played, and close the environments."""

@@ -3,6 +3,7 @@
 A policy is named by one string: a run directory, or `<prefix>:<rest>` of a registered source.
 """
 
+from rl_eval.policy._any_actions import has_points
 from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
 from rl_eval.policy._identity import (
@@ -21,7 +22,7 @@ from rl_eval.policy._onnx_spaces import onnx_spaces
 from rl_eval.policy._policy import Policy, Spaces, action_space_from_json, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
 from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
-from rl_eval.policy._source import SOURCES, Source, load, names_policy, not_a_policy, preprocessing, register
+from rl_eval.policy._source import SOURCES, Source, load, names_policy, not_a_policy, notes, preprocessing, register
 from rl_eval.policy._trivial import Constant, ConstantSource, Random, RandomSource, Untrained, UntrainedSource
 
 register(
@@ -57,6 +58,7 @@ __all__ = [
     "choose_actions",
     "describe_preprocessing",
     "digest",
+    "has_points",
     "identity",
     "is_cacheable",
     "is_seeded",
@@ -64,6 +66,7 @@ __all__ = [
     "load",
     "names_policy",
     "not_a_policy",
+    "notes",
     "onnx_spaces",
     "preprocessing",
     "preprocessing_file",

@@ -7,7 +7,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import (
+    ROUNDING,
+    NotInSpaceError,
+    as_rows,
+    checked_value,
+    describe,
+    has_arrays,
+    values_of,
+)
 from rl_eval.errors import InputError
+
+SHOWN = 60  # characters of an action in a message
 
 
 def actions_from(
@@ -30,17 +41,20 @@ def actions_from(
     return np.clip(parameters.reshape(len(parameters), *action.shape), action.low, action.high).astype(action.dtype)
 
 
-def checked_actions(answer: Any, n: int, action: gym.Space, name: str) -> np.ndarray:
-    """The answer of a foreign policy as actions of the environment, clipped to a Box.
+def checked_actions(answer: Any, n: int, action: gym.Space, name: str, *, clip: bool = False) -> np.ndarray:
+    """The answer of a foreign policy as rows of actions of the environment.
 
     Args:
-        answer: anything.
+        answer: anything; a batch, or a list of N actions.
         n: the number of observations.
         name: of the policy, for the message.
+        clip: whether an action outside of a Box is moved to its bound; otherwise only what rounding explains is.
 
     Raises:
         InputError: it is not one action per observation, or not an action of the environment.
     """
+    if not has_arrays(action):
+        return _checked_objects(answer, n, action, name)
     expected = (n, *(action.shape or ()))
     try:
         actions = np.asarray(answer)
@@ -54,22 +68,62 @@ def checked_actions(answer: Any, n: int, action: gym.Space, name: str) -> np.nda
             f"policy {name} returned actions of shape {actions.shape} for {n} observations: it must return one action "
             f"for each observation, {expected}"
         )
-    if not _all_valid(actions, action):
+    valid = _valid_rows(actions, action, clip)
+    if not valid.all():
+        wrong = int(valid.argmin())
+        shown = f"{np.asarray(actions[wrong]).tolist()}"[:SHOWN]
+        finite = actions.dtype.kind in "iuf" and np.isfinite(actions[wrong]).all()
+        hint = " (clip it)" if isinstance(action, gym.spaces.Box) and finite else ""
         raise InputError(
-            f"policy {name} returned {actions.dtype} actions that the environment does not have: every action must be "
-            f"in {action}"
+            f"policy {name} returned the {actions.dtype} action {shown} for observation {wrong} of {n}: every action "
+            f"must be in {action}{hint}"
         )
     if isinstance(action, gym.spaces.Box):
         return np.clip(actions, action.low, action.high).astype(action.dtype)
-    return actions
+    return actions.astype(np.int8) if actions.dtype.kind == "b" else actions
 
 
-def _all_valid(actions: np.ndarray, action: gym.Space) -> bool:
-    if isinstance(action, gym.spaces.Discrete):
-        if actions.dtype.kind not in "iu":
-            return False
-        # unsigned numbers and a negative start have no common integer type, so Python's integers are compared
-        return bool(len(actions) == 0) or (
-            int(actions.min()) >= action.start and int(actions.max()) < action.start + action.n
+def _checked_objects(answer: Any, n: int, action: gym.Space, name: str) -> np.ndarray:
+    """Actions of a Dict, a Tuple, Text and others, object array `[N]`."""
+    try:
+        values = values_of(action, answer)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"policy {name} returned {describe(answer)}: it must return a batch, or a list, of {n} actions in {action}"
+        ) from error
+    if len(values) != n:
+        raise InputError(
+            f"policy {name} returned {len(values)} actions for {n} observations: it must return one for each"
         )
-    return actions.dtype.kind in "iuf" and bool(np.isfinite(actions).all())
+    checked = []
+    for index, value in enumerate(values):
+        try:
+            checked.append(checked_value(action, value, action=True))
+        except NotInSpaceError as error:
+            raise InputError(
+                f"policy {name} returned an action for observation {index} of {n} that is not in {action}: {error}"
+            ) from error
+    return as_rows(action, checked)
+
+
+def _valid_rows(actions: np.ndarray, action: gym.Space, clip: bool) -> np.ndarray:
+    """Which rows are actions, bool `[N]`."""
+    kinds = {gym.spaces.Box: "iuf", gym.spaces.MultiBinary: "iub"}.get(type(action), "iu")
+    rows = actions.reshape(len(actions), -1)
+    if actions.dtype.kind not in kinds or not len(actions):
+        return np.full(len(actions), actions.dtype.kind in kinds)
+    if isinstance(action, gym.spaces.Box):
+        low, high = action.low.reshape(-1), action.high.reshape(-1)
+        rounding = ROUNDING * np.maximum(1, np.abs(rows))
+        inside = np.isfinite(rows)
+        return (inside if clip else inside & (rows >= low - rounding) & (rows <= high + rounding)).all(axis=1)
+    if isinstance(action, gym.spaces.MultiBinary):
+        return ((rows == 0) | (rows == 1)).all(axis=1)
+    # unsigned numbers and a negative start have no common integer type, so Python's integers are compared
+    first: Any = np.asarray(action.start).reshape(-1).astype(object)  # type: ignore[attr-defined]
+    size = action.n if isinstance(action, gym.spaces.Discrete) else action.nvec  # type: ignore[attr-defined]
+    last = first + np.asarray(size).reshape(-1).astype(object) - 1
+    if isinstance(action, gym.spaces.Discrete) and first[0] <= int(rows.min()) and int(rows.max()) <= last[0]:
+        return np.ones(len(rows), bool)
+    values = rows.astype(object)
+    return ((values >= first) & (values <= last)).astype(bool).all(axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 ROWS = 32  # of a batch; the copies of a Gymnasium environment that a gate plays at once
 
 
-def filled(rows: np.ndarray) -> np.ndarray:
-    """`[N, …]` with copies of its first row after the last, so that N is a multiple of `ROWS`."""
-    missing = -len(rows) % ROWS
+def filled(rows: np.ndarray, size: int = ROWS) -> np.ndarray:
+    """`[N, …]` with copies of its first row after the last, so that N is a multiple of `size`."""
+    missing = -len(rows) % size
     return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else rows

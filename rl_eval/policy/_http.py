@@ -51,8 +51,9 @@ _VERSIONS: dict[str, str] = {}
 class HttpPolicy:
     """A server that answers observations with actions."""
 
-    def __init__(self, client: Client, action: gym.Space, seed: int):
-        self._client, self._name, self._action, self._seed = client, str(client.url), action, seed
+    def __init__(self, client: Client, spaces: Spaces, seed: int):
+        self._client, self._name, self._seed = client, str(client.url), seed
+        self._action, self._observation = spaces.action, spaces.observation
         token = environment_token()
         self._headers = [] if token is None else [("Authorization", f"Bearer {token}")]
         self._rng = np.random.default_rng(seed)  # of actions that are drawn here
@@ -68,14 +69,14 @@ class HttpPolicy:
         mask: np.ndarray | None = None,
         episode_start: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The server's actions, clipped to a Box.
+        """The server's actions.
 
         Raises:
             InputError: it cannot be reached in time, or answers anything but one action an observation.
         """
         draw_seed = int(self._draw_seeds.integers(2**53))
         started = starts(episode_start, len(obs))
-        question = Question(np.asarray(obs), bool(greedy), self._seed, started, mask, draw_seed)
+        question = Question(np.asarray(obs), bool(greedy), self._seed, started, mask, draw_seed, self._observation)
         try:
             request = self._protocol.request(question)
             body = json.dumps(request, allow_nan=False)
@@ -144,16 +145,28 @@ class HttpPolicy:
 
 def _reason(response: Response) -> str:
     """The end of the sentence about a status: the server's own sentence where it has one, and what to do."""
-    try:
-        content = json.loads(response.content)
-    except (ValueError, RecursionError):
-        content = None
-    values = content if isinstance(content, dict) else {}
-    text = next((values[key] for key in ("detail", "error") if isinstance(values.get(key), str)), "")
+    text = _own_words(response.content)
     sentence = f" ({escape_controls(' '.join(text[:MAX_SENTENCE].split()))})" if text else ""
     if response.status == 401:
         return f"{sentence}: set {TOKEN_VARIABLE} to the server's token"
     return f"{sentence}: see the server's log"
+
+
+def _own_words(content: bytes) -> str:
+    """What a server says of its error: FastAPI's `detail`, KServe's `error`, MLflow's `message`, or plain text."""
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        text = content[: 4 * MAX_SENTENCE].decode(errors="replace").strip()
+        return "" if text.startswith("<") else text  # a page for people
+    values = values if isinstance(values, dict) else {}
+    for key in ("detail", "error", "message"):
+        value = values.get(key)
+        if isinstance(value, list) and value and isinstance(value[0], dict):  # of a validation
+            value = value[0].get("msg")
+        if isinstance(value, str) and value:
+            return value
+    return ""
 
 
 class HttpSource(Source):
@@ -185,7 +198,7 @@ class HttpSource(Source):
         url = self._url(rest)
         try:
             # Only a server elsewhere is reached through the proxies of the environment.
-            return HttpPolicy(Client(url, LIMITS, trust_env=not url.is_loopback), spaces.action, seed)
+            return HttpPolicy(Client(url, LIMITS, trust_env=not url.is_loopback), spaces, seed)
         except AddressError as error:
             raise InputError(f"policy {url} {error}") from error
 

@@ -14,11 +14,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import OneHot, batch
 from rl_eval.errors import InputError
 
 _INFER = re.compile(r"(.*/v2/models/[^/]+(?:/versions/[^/]+)?)/infer")
+_TYPES = {
+    "FP32": "f4",
+    "FP64": "f8",
+    "FP16": "f2",
+    "UINT8": "u1",
+    "INT8": "i1",
+    "INT32": "i4",
+    "INT64": "i8",
+    "BOOL": "?",
+}
 _OUTPUTS = ("action", "actions", "probabilities", "logits")
 
 
@@ -27,6 +39,7 @@ class Question:
     """What a policy is asked; arrays of N rows.
 
     Attributes:
+        space: of the observations.
         seed: the same in each question.
         draw_seed: another one in each question.
     """
@@ -37,6 +50,23 @@ class Question:
     episode_start: np.ndarray
     mask: np.ndarray | None
     draw_seed: int = 0
+    space: gym.Space | None = None
+
+    @property
+    def batch(self) -> Any:
+        """The observations in the form of their space, as JSON values."""
+        return _json(self.obs if self.space is None else batch(self.space, self.obs))
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The observations as one array of numbers.
+
+        Raises:
+            InputError: they are more than that.
+        """
+        if self.obs.dtype.hasobject:
+            raise InputError(f"takes one array, but the observations are {self.space}")
+        return self.obs
 
 
 @dataclass(frozen=True)
@@ -78,7 +108,7 @@ class PlainProtocol(Protocol):
     def request(self, question: Question) -> dict[str, Any]:
         """See `_http`."""
         return {
-            "observations": question.obs.tolist(),
+            "observations": question.batch,
             "greedy": question.greedy,
             "seed": question.seed,
             "episode_start": question.episode_start.tolist(),
@@ -95,7 +125,7 @@ class ServeProtocol(Protocol):
 
     def request(self, question: Question) -> dict[str, Any]:
         """A batch that is not recorded, and the seed of its draws."""
-        request = {"observation": question.obs.tolist(), "greedy": question.greedy, "record": False}
+        request = {"observation": question.rows.tolist(), "greedy": question.greedy, "record": False}
         request |= {} if question.mask is None else {"mask": question.mask.tolist()}
         return request if question.greedy else {**request, "seed": question.draw_seed}
 
@@ -108,8 +138,8 @@ class MLflowProtocol(Protocol):
     """`{"inputs": …}` to `{"predictions": …}`: actions, or outputs by name as MLflow's ONNX models have them."""
 
     def request(self, question: Question) -> dict[str, Any]:
-        """A tensor of observations."""
-        return {"inputs": question.obs.tolist()}
+        """A tensor of observations, or one for each key of a Dict."""
+        return {"inputs": question.batch}
 
     def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
         """Actions, or logits where they are needed."""
@@ -138,16 +168,20 @@ class InferProtocol(Protocol):
         if self._metadata is None:
             self._metadata = self._metadata_of() or {}
         inputs = self._metadata.get("inputs")
-        first = inputs[0] if isinstance(inputs, list) and inputs and isinstance(inputs[0], dict) else {}
-        double = first.get("datatype") == "FP64"
-        flat = np.asarray(question.obs, np.float64 if double else np.float32)
-        tensor = {
-            "name": str(first.get("name", "observations"))[:200],
-            "shape": list(flat.shape),
-            "datatype": "FP64" if double else "FP32",
-            "data": flat.ravel().tolist(),
-        }
-        return {"inputs": [tensor], "parameters": {"greedy": question.greedy}}
+        described = [each for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []
+        if isinstance(question.space, gym.spaces.Dict):
+            by_name = {each.get("name"): each for each in described}
+            parts = batch(question.space, question.obs)
+            tensors = [_input_tensor(name, part, by_name.get(name, {})) for name, part in parts.items()]
+        else:
+            first = described[0] if described else {}
+            shape = first.get("shape")
+            values = question.rows
+            if isinstance(question.space, OneHot) and not (isinstance(shape, list) and shape[1:] == [values.shape[1]]):
+                values = batch(question.space, values)  # the numbers themselves
+                values = values[:, None] if isinstance(shape, list) and shape[1:] == [1] else values
+            tensors = [_input_tensor(str(first.get("name", "observations"))[:200], values, first)]
+        return {"inputs": tensors, "parameters": {"greedy": question.greedy}}
 
     def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
         """Actions where they are all that is needed, else logits; and the version."""
@@ -190,6 +224,29 @@ def _from_outputs(outputs: Mapping[str, np.ndarray], question: Question, version
     return Answer(outputs[names[0]].tolist(), version=version)
 
 
+def _input_tensor(name: str, values: Any, described: Mapping[str, Any]) -> dict[str, Any]:
+    """One input in the type that the metadata says, else FP32.
+
+    Raises:
+        InputError: it is no array of numbers.
+    """
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"takes tensors, and the observation {name!r} is none")
+    datatype = described.get("datatype")
+    datatype = datatype if isinstance(datatype, str) and datatype in _TYPES else "FP32"
+    array = values.astype(_TYPES[datatype])
+    return {"name": name, "shape": list(array.shape), "datatype": datatype, "data": array.ravel().tolist()}
+
+
+def _json(values: Any) -> Any:
+    """A batch as JSON values."""
+    if isinstance(values, Mapping):
+        return {str(name): _json(part) for name, part in values.items()}
+    if isinstance(values, tuple | list):
+        return [_json(part) for part in values]
+    return values.tolist() if isinstance(values, np.ndarray | np.generic) else values
+
+
 def _rows(values: Any) -> np.ndarray:
     try:
         return np.asarray(values)
@@ -197,8 +254,8 @@ def _rows(values: Any) -> np.ndarray:
         raise InputError("answered with rows of different lengths") from error
 
 
-def _list(answer: Mapping[str, Any], key: str, form: str) -> list[Any]:
-    if not isinstance(answer.get(key), list):
+def _list(answer: Mapping[str, Any], key: str, form: str) -> Any:
+    if not isinstance(answer.get(key), list | dict):
         raise InputError(f"answered without a list of actions: answer {form}")
     return answer[key]
 

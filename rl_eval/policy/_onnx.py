@@ -7,7 +7,7 @@ what they hold:
 - `logits` or `probabilities` `[N, A]`: of Discrete actions;
 - `mean` `[N, …]` and `log_std` `[…]` or `[N, …]`: of a normal distribution over a Box.
 
-A single output of another name is the action where it holds integers or the actions are a Box, else logits.
+A single output of another name is the action where it holds integers, else the mean of a Box, or logits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.formatting import short_path
 from rl_eval.policy._actions import actions_from, checked_actions
-from rl_eval.policy._fixed_batches import ROWS, filled
+from rl_eval.policy._fixed_batches import filled
 from rl_eval.policy._identity import digest
 from rl_eval.policy._onnx_inputs import GraphInputs, graph_inputs
 from rl_eval.policy._onnx_metadata import METADATA, check_metadata, preprocessing_file, read_preprocessing
@@ -113,9 +113,9 @@ class OnnxPolicy:
 
     def _run(self, obs: np.ndarray, mask: np.ndarray | None, episode_start: np.ndarray | None) -> dict[str, np.ndarray]:
         arrays = self._inputs.arrays(obs, mask, episode_start, self._memory)
-        inputs = {name: filled(array) for name, array in arrays.items()}
-        answers = self._graph.run(inputs, [*self._outputs.values(), *self._inputs.memory_outputs], ROWS)
-        rows = len(inputs[self._inputs.observations.name])
+        inputs = {name: filled(array, self._inputs.rows) for name, array in arrays.items()}
+        answers = self._graph.run(inputs, [*self._outputs.values(), *self._inputs.memory_outputs], self._inputs.rows)
+        rows = max(map(len, inputs.values()))
         # a log_std may be one for all rows; any other answer of another length is reported as it is
         answers = [
             array[: len(obs)] if array.shape[:1] == (rows,) and name != "log_std" else array
@@ -169,18 +169,18 @@ def _meanings(graph: OnnxProcess, inputs: GraphInputs, spec: str, spaces: Spaces
     names = {name: name for name in _OUTPUTS if name in outputs and name not in other_kind}
     if not names and len(outputs) == 1:
         ((name, output),) = outputs.items()
-        names = {"action" if "int" in output.type or not discrete else "logits": name}
+        names = {"action" if "int" in output.type else "logits" if discrete else "mean": name}
     if not names or names.keys() == {"log_std"}:
         expected = "action, logits or probabilities" if discrete else "action, or mean and log_std"
         raise InputError(
-            f"policy {spec!r} has the outputs {', '.join(outputs)}: name one of them {expected}, as {spaces.env} needs"
+            f"policy {spec!r} has the outputs {', '.join(outputs)}: name one of them {expected}, for {spaces.title}"
         )
     for meaning in ("logits", "probabilities"):
         last = (outputs[names[meaning]].shape or [None])[-1] if meaning in names else None
         if isinstance(last, int) and last != spaces.action.n:  # type: ignore[attr-defined]
             raise InputError(
-                f"policy {spec!r} chooses between {last} actions, but {spaces.env} has "
-                f"{spaces.action.n}: name a policy of {spaces.env}"  # type: ignore[attr-defined]
+                f"policy {spec!r} chooses between {last} actions, but {spaces.title} has "
+                f"{spaces.action.n}: name a policy of {spaces.title}"  # type: ignore[attr-defined]
             )
     return names
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import OneHot, as_it_is, batch, has_arrays
 from rl_eval.errors import InputError
+from rl_eval.policy._fixed_batches import ROWS
 from rl_eval.policy._onnx_process import OnnxProcess, Tensor
 from rl_eval.policy._policy import Spaces, starts
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 _BOOLEANS = {"tensor(bool)": np.bool_, **_FLOATS}
+_NUMBERS = {
+    **_BOOLEANS,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+}
+MAX_FIXED_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -21,13 +32,17 @@ class GraphInputs:
     """The inputs of a graph by what they hold.
 
     Attributes:
-        observations: `[N, …]`.
+        space: of the observations.
+        observations: by name, `[N, …]`: one, or one for each key of a Dict space.
+        rows: of one call; other than `ROWS` where the graph fixes it.
         mask: `[N, A]`, which actions are legal; None: the graph does not take it.
         episode_start: `[N]`; None: the graph does not take it.
         memory: each `[N, …]`; the output `next_<name>` is what the input `<name>` holds in the next call.
     """
 
-    observations: Tensor
+    space: gym.Space
+    observations: Mapping[str, Tensor]
+    rows: int
     mask: Tensor | None
     episode_start: Tensor | None
     memory: tuple[Tensor, ...]
@@ -50,8 +65,12 @@ class GraphInputs:
             memory: what the last call returned, by the name of the input; empty before the first call.
         """
         n, start = len(obs), starts(episode_start, len(obs))
-        batch = np.ascontiguousarray(obs, _FLOATS[self.observations.type])
-        arrays = {self.observations.name: batch.reshape(n, *self.observations.shape[1:])}
+        arrays: dict[str, np.ndarray] = {
+            name: np.ascontiguousarray(part, _NUMBERS[self.observations[name].type]).reshape(
+                n, *self.observations[name].shape[1:]
+            )
+            for name, part in self._parts(obs).items()
+        }
         if self.mask is not None:
             legal = np.ones((n, self.mask.shape[1]), bool) if mask is None else mask
             arrays[self.mask.name] = legal.astype(_BOOLEANS[self.mask.type])
@@ -63,6 +82,14 @@ class GraphInputs:
                 values[~start] = memory[tensor.name][~start]
             arrays[tensor.name] = values
         return arrays
+
+    def _parts(self, obs: np.ndarray) -> Mapping[str, Any]:
+        """The observations of each input."""
+        if isinstance(self.space, gym.spaces.Dict):
+            return batch(self.space, obs)
+        ((name, tensor),) = self.observations.items()
+        takes_one_hot = tuple(tensor.shape[1:]) == self.space.shape
+        return {name: obs if takes_one_hot else batch(self.space, obs)}
 
 
 def graph_inputs(graph: OnnxProcess, spec: str, spaces: Spaces) -> GraphInputs:
@@ -76,20 +103,26 @@ def graph_inputs(graph: OnnxProcess, spec: str, spaces: Spaces) -> GraphInputs:
     mask, episode_start = by_name.pop("mask", None), by_name.pop("episode_start", None)
     memory = tuple(tensor for tensor in by_name.values() if f"next_{tensor.name}" in outputs)
     remaining = [tensor for tensor in by_name.values() if tensor not in memory]
-    if len(remaining) != 1 or remaining[0].type not in _FLOATS:
-        names = ", ".join(f"{tensor.name}: {tensor.type}" for tensor in graph.inputs)
-        raise InputError(
-            f"policy {spec!r} takes {names or 'nothing'}: it must take one tensor of floats, observations; further "
-            "inputs can be `mask`, `episode_start`, and `<name>` for each output `next_<name>`"
-        )
-    observations = remaining[0]
-    _check_shape(observations, spec, spaces)
+    observations = _observations(remaining, graph, spec, spaces)
+    fixed_rows = {int(t.shape[0]) for t in graph.inputs if t.shape and isinstance(t.shape[0], int)}
+    rows = ROWS
+    if fixed_rows:
+        rows = max(fixed_rows)
+        if len(fixed_rows) > 1 or not all(t.shape and isinstance(t.shape[0], int) for t in graph.inputs):
+            raise InputError(
+                f"policy {spec!r} takes inputs with different numbers of rows: export it with a first dimension that "
+                "is free in all of them"
+            )
+        if not 1 <= rows <= MAX_FIXED_ROWS:
+            raise InputError(
+                f"policy {spec!r} takes batches of exactly {rows}: export it with a first dimension that is free"
+            )
     if mask is not None:
         n_actions = int(spaces.action.n) if isinstance(spaces.action, gym.spaces.Discrete) else None
         if mask.type not in _BOOLEANS or len(mask.shape) != 2 or mask.shape[1] != n_actions:
             raise InputError(
                 f"policy {spec!r} takes a mask {mask.type} of shape {mask.shape}: it must be booleans or floats "
-                f"[N, A] for the A actions of {spaces.env}, which must be Discrete"
+                f"[N, A] for the A actions of {spaces.title}, which must be Discrete"
             )
     if episode_start is not None and (episode_start.type not in _BOOLEANS or len(episode_start.shape) != 1):
         raise InputError(
@@ -102,23 +135,38 @@ def graph_inputs(graph: OnnxProcess, spec: str, spaces: Spaces) -> GraphInputs:
                 f"policy {spec!r} takes {tensor.name} {tensor.type} of shape {tensor.shape}: what it remembers must "
                 "be floats [N, …] with fixed dimensions after the first"
             )
-    fixed = next((t for t in (mask, episode_start, *memory) if t is not None and isinstance(t.shape[0], int)), None)
-    if fixed is not None:
-        raise InputError(
-            f"policy {spec!r} takes a {fixed.name} of exactly {fixed.shape[0]} rows: export it with a first "
-            "dimension that is free"
-        )
-    return GraphInputs(observations, mask, episode_start, memory)
+    return GraphInputs(spaces.observation, observations, rows, mask, episode_start, memory)
 
 
-def _check_shape(observations: Tensor, spec: str, spaces: Spaces) -> None:
-    batch, *shape = observations.shape or [None]
-    if isinstance(batch, int):
+def _observations(remaining: Sequence[Tensor], graph: OnnxProcess, spec: str, spaces: Spaces) -> dict[str, Tensor]:
+    """The inputs that hold observations, by name.
+
+    Raises:
+        InputError: they are not those of the environment.
+    """
+    space = spaces.observation
+    is_dict = isinstance(space, gym.spaces.Dict)
+    parts = dict(space.items()) if isinstance(space, gym.spaces.Dict) else {t.name: space for t in remaining[:1]}
+    names = ", ".join(f"{tensor.name}: {tensor.type}" for tensor in graph.inputs)
+    if not all(map(has_arrays, parts.values())):
+        raise InputError(f"policy {spec!r} takes tensors, but the observations of {spaces.title} are {space}")
+    if {tensor.name for tensor in remaining} != set(parts) or not all(t.type in _NUMBERS for t in remaining):
+        expected = f"one tensor for each of {', '.join(parts)}" if is_dict else "one tensor of floats, observations"
         raise InputError(
-            f"policy {spec!r} takes batches of exactly {batch}: export it with a first dimension that is free"
+            f"policy {spec!r} takes {names or 'nothing'}: it must take {expected}; further "
+            "inputs can be `mask`, `episode_start`, and `<name>` for each output `next_<name>`"
         )
-    if tuple(shape) != spaces.observation.shape:
-        raise InputError(
-            f"policy {spec!r} takes observations of shape {tuple(shape)}, but those of {spaces.env} have "
-            f"{spaces.observation.shape}: name a policy of {spaces.env}, with fixed dimensions after the first"
-        )
+    for tensor in remaining:
+        part = parts[tensor.name]
+        kind = np.dtype(_NUMBERS[tensor.type]).kind
+        if kind != "f" and as_it_is(part).dtype is not None and np.dtype(as_it_is(part).dtype).kind == "f":
+            raise InputError(f"policy {spec!r} takes {names}: observations of {spaces.title} are floats")
+        shape = tuple((tensor.shape or (None,))[1:])
+        numbers = isinstance(part, OneHot) and shape in ((), (1,))
+        scalar = part.shape == () and shape == (1,)
+        if shape != part.shape and not numbers and not scalar:
+            raise InputError(
+                f"policy {spec!r} takes observations of shape {shape}, but those of {spaces.title} have "
+                f"{part.shape}: name a policy of {spaces.title}, with fixed dimensions after the first"
+            )
+    return {tensor.name: tensor for tensor in remaining}

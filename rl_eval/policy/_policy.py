@@ -29,6 +29,8 @@ class Spaces:
     """The single-copy spaces a policy must fit, and the environment they belong to.
 
     Attributes:
+        observation: of the rows that a policy gets; `batch` of `rl_eval.envs.space_values` makes of them what other
+            libraries take.
         id: the Gymnasium id, where the environment has one.
     """
 
@@ -37,6 +39,11 @@ class Spaces:
     action: gym.Space
     id: str | None = None
 
+    @property
+    def title(self) -> str:
+        """What a message calls the environment: its id where it has one."""
+        return self.id or self.env
+
     @classmethod
     def of(cls, config: Any, envs: gym.vector.VectorEnv) -> Spaces:
         """The spaces of a vector environment made from `config`."""
@@ -44,10 +51,11 @@ class Spaces:
 
 
 def action_space_json(action: gym.Space) -> dict[str, Any]:
-    """The action space as JSON values; null is an infinite bound."""
+    """The action space as JSON values; null is an infinite bound. One that is not flat is described as text."""
     if isinstance(action, gym.spaces.Discrete):
         return {"type": "discrete", "n": int(action.n), "start": int(action.start)}
-    assert isinstance(action, gym.spaces.Box)
+    if not isinstance(action, gym.spaces.Box):
+        return {"type": "other", "space": str(action)}
     return {"type": "box", "low": _finite(action.low), "high": _finite(action.high), "dtype": str(action.dtype)}
 
 

@@ -8,9 +8,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import batch
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import checked_actions
 from rl_eval.policy._identity import digest
@@ -21,13 +21,13 @@ from rl_eval.policy._source import Source
 
 
 class PythonPolicy:
-    """A foreign function, `f(obs [N, …]) -> actions [N]`.
+    """A foreign function, `f(obs [N, …]) -> actions [N]`; a batch of Dict observations is a dict of arrays.
 
     It may take `greedy`, `mask` and `episode_start` too; the last is what a function with a memory needs.
     """
 
-    def __init__(self, function: Any, name: str, action: gym.Space, randomness: OwnRandomness):
-        self._function, self._name, self._action, self._randomness = function, name, action, randomness
+    def __init__(self, function: Any, name: str, spaces: Spaces, randomness: OwnRandomness):
+        self._function, self._name, self._spaces, self._randomness = function, name, spaces, randomness
         self._keywords = _parameters(function) & {"greedy", "mask", "episode_start"}
 
     def act(
@@ -37,7 +37,7 @@ class PythonPolicy:
         mask: np.ndarray | None = None,
         episode_start: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The function's actions, clipped to a Box.
+        """The function's actions.
 
         Raises:
             InputError: it is not one action per observation, or not an action of the environment.
@@ -45,8 +45,8 @@ class PythonPolicy:
         options = {"greedy": greedy, "mask": mask, "episode_start": starts(episode_start, len(obs))}
         keywords = {name: options[name] for name in self._keywords}
         with self._randomness:
-            answer = self._function(obs, **keywords)
-        return checked_actions(answer, len(obs), self._action, self._name)
+            answer = self._function(batch(self._spaces.observation, obs), **keywords)
+        return checked_actions(answer, len(obs), self._spaces.action, self._name)
 
 
 def _parameters(function: Any) -> set[str]:
@@ -94,7 +94,7 @@ class PythonSource(Source):
         function = value.act if hasattr(value, "act") else value
         if not callable(function):
             raise InputError(f"policy {spec!r} names {type(value).__name__}, which cannot be called with observations")
-        return PythonPolicy(function, spec, spaces.action, randomness)
+        return PythonPolicy(function, spec, spaces, randomness)
 
     def identity(self, rest: str) -> str | None:
         """A hash of its name and of the files that `_python_files.policy_files` finds, which it does not import."""

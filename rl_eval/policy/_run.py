@@ -29,7 +29,7 @@ def load_run(path: Path, spaces: Spaces, seed: int, *, trust: bool) -> Policy:
         if env != spaces.env or shape != spaces.observation.shape:
             raise InputError(
                 f"{path} holds a policy for {env} with observations of shape {shape}, "
-                f"not for {spaces.env} with {spaces.observation.shape}: name a run of {spaces.env}"
+                f"not for {spaces.title} with {spaces.observation.shape}: name a run of {spaces.title}"
             )
         expected = action_space_json(spaces.action)
         if (recorded := meta.get("action_space", expected)) != expected:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
+import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import as_it_is, batch
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.formatting import short_path
+from rl_eval.policy._actions import checked_actions
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._randomness import OwnRandomness
+from rl_eval.policy._sb3_files import SAME, algorithm_of, unnamed_statistics, zip_and_statistics
 from rl_eval.policy._sb3_pickles import names_installed_code_alone
 from rl_eval.policy._source import Source
 
@@ -26,8 +30,9 @@ class StableBaselines3Policy:
     It predicts one observation a call: the last bits of a row depend on the size of its batch.
     """
 
-    def __init__(self, model: Any, normalize: Any | None, seed: int):
+    def __init__(self, model: Any, normalize: Any | None, spec: str, spaces: Spaces, seed: int):
         self._model, self._normalize, self._randomness = model, normalize, OwnRandomness(seed)
+        self._spec, self._spaces = spec, spaces
         self._takes_mask = "action_masks" in inspect.signature(model.predict).parameters
         self._memory: list[Any] = []  # of each copy, None before its first call
 
@@ -38,21 +43,27 @@ class StableBaselines3Policy:
         mask: np.ndarray | None = None,
         episode_start: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The model's prediction on (normalised) observations; recurrent ones remember until an episode starts."""
+        """The model's prediction on (normalised) observations; recurrent ones remember until an episode starts.
+
+        Raises:
+            InputError: it predicts something that is not an action of the environment.
+        """
         start = starts(episode_start, len(obs))
         if start.all():
             self._memory = [None] * len(obs)
-        if self._normalize is not None:
-            obs = self._normalize.normalize_obs(obs)
         with self._randomness:
-            return np.concatenate([self._one_action(obs, greedy, mask, start, row) for row in range(len(obs))])
+            actions = np.concatenate([self._one_action(obs, greedy, mask, start, row) for row in range(len(obs))])
+        return checked_actions(actions, len(obs), self._spaces.action, self._spec)
 
     def _one_action(
         self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None, start: np.ndarray, row: int
     ) -> np.ndarray:
         one = slice(row, row + 1)
+        observation = batch(self._spaces.observation, obs[one])
+        if self._normalize is not None:
+            observation = self._normalize.normalize_obs(observation)
         action, self._memory[row] = self._model.predict(
-            obs[one],
+            observation,
             state=None if start[row] else self._memory[row],
             episode_start=start[one],
             deterministic=greedy,
@@ -80,7 +91,7 @@ class StableBaselines3Source(Source):
             InputError: a file is missing or damaged, Stable-Baselines3 is not installed, or the model does not fit.
         """
         algo, _, files = rest.partition(":")
-        zip_file, statistics = _zip_and_statistics(files)
+        zip_file, statistics = zip_and_statistics(files)
         if not algo or not zip_file:
             raise InputError(f"policy {spec!r} names no file: give {self.usage}")
         for file in filter(None, (zip_file, statistics)):
@@ -92,6 +103,11 @@ class StableBaselines3Source(Source):
             from stable_baselines3.common.save_util import load_from_pkl
             from stable_baselines3.common.vec_env import VecNormalize
         model_class = _algorithm(algo, spec, BaseAlgorithm)
+        held = algorithm_of(zip_file)
+        if held is not None and held != SAME.get(algo.lower(), algo.lower()):
+            raise InputError(
+                f"policy {spec!r}: the file holds a model of {held}, not of {algo}: name it sb3:{held}:{files}"
+            )
         try:  # both unpickle, which --trust allows
             with OwnRandomness(seed):  # a model with a seed of its own sets the global generators
                 model = model_class.load(zip_file, device="cpu")
@@ -102,28 +118,37 @@ class StableBaselines3Source(Source):
             if not isinstance(normalize, VecNormalize):
                 raise InputError(f"policy {spec!r}: {statistics} does not hold a VecNormalize")
             normalize.training = False
-        if model.observation_space.shape != spaces.observation.shape or model.action_space != spaces.action:
+        observation = as_it_is(spaces.observation)
+        if not _takes(model.observation_space, observation) or model.action_space != spaces.action:
             raise InputError(
                 f"policy {spec!r} maps {model.observation_space} to {model.action_space}, "
-                f"but {spaces.env} has {spaces.observation} and {spaces.action}: name a model of {spaces.env}"
+                f"but {spaces.title} has {observation} and {spaces.action}: name a model of {spaces.title}"
             )
         model.action_space.seed(seed)  # exploring models draw from it
-        return StableBaselines3Policy(model, normalize, seed)
+        return StableBaselines3Policy(model, normalize, spec, spaces, seed)
+
+    def notes(self, rest: str) -> Sequence[str]:
+        """Statistics that lie beside the model and are not named."""
+        zip_file, statistics = zip_and_statistics(rest.partition(":")[2])
+        beside = None if statistics else unnamed_statistics(zip_file)
+        if beside is None:
+            return ()
+        return (f"{short_path(beside)} lies beside the model and is not used; +{short_path(beside)} adds it",)
 
     def identity(self, rest: str) -> str | None:
         """A hash of the algorithm and the bytes of its files."""
         algo, _, files = rest.partition(":")
-        return digest(self.prefix, algo.lower(), *(Path(file) for file in filter(None, _zip_and_statistics(files))))
+        return digest(self.prefix, algo.lower(), *(Path(file) for file in filter(None, zip_and_statistics(files))))
 
     def is_cacheable(self, rest: str) -> bool:
         """Whether its pickles name only code of installed packages; they are scanned, not loaded."""
-        model, statistics = _zip_and_statistics(rest.partition(":")[2])
+        model, statistics = zip_and_statistics(rest.partition(":")[2])
         return names_installed_code_alone(Path(model), Path(statistics) if statistics else None)
 
     def canonical(self, rest: str) -> str:
         """The algorithm in lower case, and the files."""
         algo, _, files = rest.partition(":")
-        return f"{algo.lower()}:{'+'.join(str(short_path(file)) for file in filter(None, _zip_and_statistics(files)))}"
+        return f"{algo.lower()}:{'+'.join(str(short_path(file)) for file in filter(None, zip_and_statistics(files)))}"
 
 
 def _algorithm(name: str, spec: str, base: type) -> Any:
@@ -148,23 +173,19 @@ def _algorithm(name: str, spec: str, base: type) -> Any:
     return found
 
 
+def _takes(own: gym.Space, space: gym.Space) -> bool:
+    """Whether a model with observations of `own` predicts on those of an environment.
+
+    Images may be channels first in the one and last in the other, which Stable-Baselines3 transposes itself.
+    """
+    if isinstance(own, gym.spaces.Dict) and isinstance(space, gym.spaces.Dict):
+        return set(own) == set(space) and all(_takes(own[name], space[name]) for name in own)
+    if isinstance(own, gym.spaces.Box) and isinstance(space, gym.spaces.Box):
+        image = len(space.shape) == 3 and own.dtype == space.dtype == np.uint8
+        return own.shape == space.shape or (image and own.shape == (space.shape[2], *space.shape[:2]))
+    return bool(own == space)
+
+
 def _member(package: ModuleType, name: str, base: type) -> type | None:
     classes = (value for member, value in vars(package).items() if member.lower() == name.lower())
     return next((value for value in classes if isinstance(value, type) and issubclass(value, base)), None)
-
-
-def _zip_and_statistics(files: str) -> tuple[str, str]:
-    """`<zip>+<statistics>` in its two parts, the second empty if there is none; both paths may hold a `+`.
-
-    As in Stable-Baselines3 itself, `.zip` at the end may be left out.
-    """
-    splits = [(files[:index], files[index + 1 :]) for index, character in enumerate(files) if character == "+"]
-    for name, statistics in [(files, ""), *splits]:
-        for zip_file in (name, f"{name}.zip"):
-            if Path(zip_file).is_file() and (not statistics or Path(statistics).is_file()):
-                return zip_file, statistics
-    # one of them does not exist: the message names it
-    return next(
-        (split for split in splits if Path(split[0]).is_file() or split[0].endswith(".zip")),
-        (files, ""),
-    )

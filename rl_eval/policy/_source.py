@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,6 +89,10 @@ class Source(ABC):
         """Whether `identity` and the versions of installed packages cover all that acts: a verdict then stays true."""
         return False
 
+    def notes(self, rest: str) -> Sequence[str]:
+        """Sentences on what the name leaves out and probably matters; a verdict shows them."""
+        return ()
+
     def canonical(self, rest: str) -> str:
         """The same with paths of files written in one way, by `rl_eval.formatting.short_path`."""
         return rest
@@ -141,6 +145,12 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
     if Path(spec).is_dir():
         return load_run(Path(spec), spaces, seed, trust=trust)
     raise not_a_policy(spec)
+
+
+def notes(spec: str) -> Sequence[str]:
+    """What the name of a policy leaves out and probably matters, such as statistics that lie beside a model."""
+    prefix, _, rest = spec.partition(":")
+    return SOURCES.get(prefix).notes(rest) if names_policy(spec) else ()
 
 
 def preprocessing(spec: str) -> Mapping[str, Any] | None:

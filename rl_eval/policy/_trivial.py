@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from itertools import pairwise
 from typing import Any
@@ -9,42 +10,34 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import as_rows
 from rl_eval.errors import InputError
-from rl_eval.policy._actions import actions_from
+from rl_eval.policy._any_actions import actions_of_outputs, draws, has_points, largest_parts, point
 from rl_eval.policy._fixed_batches import ROWS, filled
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._source import Source
 
 
-def _finite_bounds(box: gym.Space) -> tuple[np.ndarray, np.ndarray]:
-    """The bounds of a Box, with a large number where there is none."""
-    assert isinstance(box, gym.spaces.Box)
-    return np.maximum(box.low, -1e6), np.minimum(box.high, 1e6)
-
-
 class Random:
     """A uniform draw from the action space, whatever the observation."""
 
     def __init__(self, action: gym.Space, seed: int):
-        self._action, self._rng = action, np.random.default_rng(seed)
+        self._action, self._rng = copy.deepcopy(action), np.random.default_rng(seed)
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
-        """`[N]` or `[N, A]` independent actions, uniform over those that `mask` `[N, A]` allows."""
-        n = len(obs)
-        if isinstance(self._action, gym.spaces.Discrete):
-            if mask is not None:
-                return np.where(mask, self._rng.random(mask.shape), -1.0).argmax(axis=1) + self._action.start
-            return self._rng.integers(self._action.start, self._action.start + self._action.n, n)
-        low, high = _finite_bounds(self._action)
-        return self._rng.uniform(low, high, (n, *low.shape)).astype(self._action.dtype)
+        """N independent actions as rows, uniform over those that `mask` `[N, A]` allows."""
+        return draws(self._action, len(obs), self._rng, mask)
 
 
 class Constant:
     """The same action for every observation.
 
-    On a Box, `low`, `middle`, `high` or one number for every component. Where the action is not legal, it takes the
-    lowest legal action instead.
+    `low`, `middle` or `high` of the action space; of a Box also one number for every component, of Discrete actions
+    only a number. Where the action is not legal, it takes the lowest legal action instead.
+
+    Raises:
+        InputError: it is not an action.
     """
 
     def __init__(self, action: gym.Space, value: str):
@@ -53,32 +46,45 @@ class Constant:
             first, last = int(action.start), int(action.start + action.n - 1)
             if not re.fullmatch("-?[0-9]+", value) or not first <= int(value) <= last:
                 raise InputError(f"policy constant:{value} is not an action: the actions are {first} to {last}")
-            self._value: np.ndarray = np.asarray(int(value))
+            self._value: Any = np.asarray(int(value))
+        elif isinstance(action, gym.spaces.Box):
+            self._value = _box_point(action, value)
         else:
-            assert isinstance(action, gym.spaces.Box)
-            low, high = _finite_bounds(action)
-            points = {"low": low, "middle": (low + high) / 2, "high": high}
-            try:
-                point = points[value] if value in points else np.full(low.shape, float(value))
-            except ValueError:
-                point = np.full(low.shape, np.nan)
-            point = point.astype(np.result_type(action.dtype, np.float32))  # a float32 bound of .7 is not .7 in float64
-            if not (np.isfinite(point) & (action.low <= point) & (point <= action.high)).all():
-                raise InputError(
-                    f"policy constant:{value} is not an action: give low, middle, high or one number "
-                    f"from {action.low.max():g} to {action.high.min():g}"
-                )
-            self._value = point.astype(action.dtype)
+            if not has_points(action) or value not in ("low", "middle", "high"):
+                points = "give low, middle or high" if has_points(action) else "no number is one"
+                raise InputError(f"policy constant:{value} is not an action of {action}: {points}")
+            self._value = point(action, value)
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
-        """The constant, `[N]` or `[N, A]`; the lowest legal action where `mask` `[N, A]` does not allow it."""
-        actions = np.broadcast_to(self._value, (len(obs), *self._value.shape)).copy()
+        """The constant as rows; the lowest legal action where `mask` `[N, A]` does not allow it."""
+        actions = as_rows(self._action, [self._value] * len(obs))
         if mask is None:
             return actions
+        if isinstance(self._action, gym.spaces.MultiDiscrete):  # the lowest legal one where a part is not legal
+            offsets = np.concatenate([[0], np.cumsum(self._action.nvec.reshape(-1))[:-1]])
+            columns = (actions - self._action.start).reshape(len(obs), -1) + offsets
+            legal = np.take_along_axis(mask, columns, axis=1).reshape(actions.shape)
+            return np.where(legal, actions, largest_parts(self._action, mask.astype(np.float64)))
         assert isinstance(self._action, gym.spaces.Discrete)
         start = self._action.start
         legal = mask[np.arange(len(obs)), actions - start]
         return np.where(legal, actions, mask.argmax(axis=1) + start)
+
+
+def _box_point(action: gym.spaces.Box, value: str) -> np.ndarray:
+    """A point of a Box by its name, or by one number for every component."""
+    names = ("low", "middle", "high")
+    try:
+        wide = np.result_type(action.dtype, np.float32)  # a float32 bound of .7 is not .7 in float64
+        found = point(action, value) if value in names else np.full(action.shape, float(value)).astype(wide)
+    except ValueError:
+        found = np.full(action.shape, np.nan)
+    if not (np.isfinite(found) & (action.low <= found) & (found <= action.high)).all():
+        raise InputError(
+            f"policy constant:{value} is not an action: give low, middle, high or one number "
+            f"from {action.low.max():g} to {action.high.min():g}"
+        )
+    return found.astype(action.dtype)
 
 
 class Untrained:
@@ -89,7 +95,13 @@ class Untrained:
     """
 
     def __init__(self, observation: gym.Space, action: gym.Space, initialisation: int, seed: int):
+        if not (observation.is_np_flattenable and has_points(action)):
+            raise InputError(
+                f"policy untrained is not supported on observations in {observation} and actions in {action}: use "
+                "random"
+            )
         rng = np.random.default_rng([0x1A17, initialisation])
+        self._observation = observation
         sizes = [int(gym.spaces.flatdim(observation)), 64, 64]
         outputs = int(gym.spaces.flatdim(action))
         hidden = [_orthogonal(*shape, 2**0.5, rng) for shape in pairwise(sizes)]
@@ -100,6 +112,8 @@ class Untrained:
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample; of those that `mask` `[N, A]` allows."""
+        if obs.dtype.hasobject or not isinstance(self._observation, gym.spaces.Box):
+            obs = np.array([gym.spaces.flatten(self._observation, one) for one in obs], np.float32)
         features = filled(np.asarray(obs, np.float32).reshape(len(obs), -1))
         features = features.reshape(-1, ROWS, features.shape[1])  # numpy multiplies one batch at a time
         for weights in self._layers:
@@ -107,7 +121,7 @@ class Untrained:
         parameters = (features @ self._head).reshape(-1, self._head.shape[1])[: len(obs)]
         if mask is not None:
             parameters = np.where(mask, parameters, -np.inf)
-        return actions_from(parameters, np.ones(1, np.float32), self._action, None if greedy else self._rng)
+        return actions_of_outputs(self._action, parameters, np.ones(1, np.float32), None if greedy else self._rng)
 
 
 def _orthogonal(inputs: int, outputs: int, gain: float, rng: np.random.Generator) -> np.ndarray:

@@ -7,8 +7,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_eval.envs.gymnasium_vector import GymnasiumVector, OneHotObservation
-from rl_eval.envs.returned_values import VectorChecks, as_observation
+from rl_eval.envs.gymnasium_vector import GymnasiumVector
+from rl_eval.envs.one_hot import OneHotObservation
+from rl_eval.envs.returned_values import VectorChecks
+from rl_eval.envs.space_values import as_observation
 from rl_eval.errors import InputError
 from rl_eval.policy import Constant
 from rl_eval.rewards import Native, RewardedVector, RewardFunction

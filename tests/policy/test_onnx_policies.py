@@ -252,15 +252,18 @@ REFUSED = {
     ),
     "integers": (
         {"inputs": (("x", INT, ["N", 4]),), "outputs": [("y", INT, ["N", 4])]},
-        r"takes x: tensor\(int64\): it must take one",
+        r"takes x: tensor\(int64\): observations of CartPole-v1 are floats$",
     ),
-    "a fixed batch": ({"inputs": (("x", FLOAT, [1, 4]),)}, r"takes batches of exactly 1: export it with a first dim"),
-    "another shape": ({"inputs": (("x", FLOAT, ["N", 5]),)}, r"of shape \(5,\), but those of cartpole have \(4,\)"),
+    "a fixed batch": (
+        {"inputs": (("x", FLOAT, [5000, 4]),)},
+        r"takes batches of exactly 5000: export it with a first dim",
+    ),
+    "another shape": ({"inputs": (("x", FLOAT, ["N", 5]),)}, r"of shape \(5,\), but those of CartPole-v1 have \(4,\)"),
     "free dimensions": ({"inputs": (("x", FLOAT, ["N", "M"]),)}, r"shape \('M',\).*with fixed dimensions after"),
-    "more actions": ({}, r"chooses between 4 actions, but cartpole has 2: name a policy of cartpole$"),
+    "more actions": ({}, r"chooses between 4 actions, but CartPole-v1 has 2: name a policy of CartPole-v1$"),
     "unclear outputs": (
         {"nodes": [*IDENTITY, helper.make_node("Identity", ["x"], ["z"])], "outputs": [*FOUR, ("z", FLOAT, ["N", 4])]},
-        r"has the outputs y, z: name one of them action, logits or probabilities, as cartpole needs$",
+        r"has the outputs y, z: name one of them action, logits or probabilities, for CartPole-v1$",
     ),
 }
 

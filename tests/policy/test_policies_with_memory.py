@@ -12,6 +12,7 @@ from rl_eval.domains import cartpole
 from rl_eval.errors import InputError
 from rl_eval.policy import HttpPolicy, Spaces, StableBaselines3Policy, load
 from rl_eval.rollout import play
+from tests.policy.policies import CARTPOLE
 
 GOOD_CALLS = 30
 SEEDS = list(range(100, 300))
@@ -125,7 +126,7 @@ def test_the_score_of_an_episode_is_the_same_on_any_copies(source, monkeypatch, 
 
 
 def test_a_recurrent_model_remembers_each_copy(expected):
-    acting = StableBaselines3Policy(ForgetfulModel(), None, seed=0)
+    acting = StableBaselines3Policy(ForgetfulModel(), None, "sb3:x", CARTPOLE, 0)
     for n in (3, 5):
         assert play(copies(n), acting, seeds=SEEDS[:12]).lengths.tolist() == expected[:12]
 
@@ -144,7 +145,7 @@ def test_without_episode_starts_each_observation_begins_one(monkeypatch, tmp_pat
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ({"calls": (1, 1), "next_calls": (1, 1)}, "takes a calls of exactly 1 rows"),
+        ({"calls": (1, 1), "next_calls": (1, 1)}, "takes inputs with different numbers of rows"),
         ({"calls": ("N", "M"), "next_calls": ("N", "M")}, "fixed dimensions after the first"),
     ],
 )

@@ -38,11 +38,15 @@ def test_a_function_an_object_or_a_class_of_other_code_acts(module):
             assert acting.act(observations(n), False).tolist() == [sampled] * n
 
 
-def test_continuous_actions_of_other_code_are_clipped_to_the_box(module):
-    module.wild = lambda obs: obs[:, :2].astype(np.float64) * 10
-    actions = load("python:their_module:wild", spaces(BOX), None, trust=True).act(observations(), True)
+def test_continuous_actions_of_other_code_may_leave_the_box_by_rounding_alone(module):
+    module.rounded = lambda obs: np.tile([-2 - 1e-6, 0.7 + 1e-6], (len(obs), 1))
+    actions = load("python:their_module:rounded", spaces(BOX), None, trust=True).act(observations(), True)
     assert actions.dtype == np.float32
-    np.testing.assert_array_equal(actions, np.clip(observations()[:, :2] * 10.0, BOX.low, BOX.high).astype(np.float32))
+    np.testing.assert_array_equal(actions, np.tile(np.float32([-2, 0.7]), (len(observations()), 1)))
+    module.wild = lambda obs: np.tile([1.5, 0.1], (len(obs), 1))
+    message = r"returned the float64 action \[1\.5, 0\.1\] for observation 0 of 50: .* must be in Box.* \(clip it\)$"
+    with pytest.raises(InputError, match=message):
+        load("python:their_module:wild", spaces(BOX), None, trust=True).act(observations(), True)
 
 
 def test_code_is_imported_only_where_it_is_trusted(module, tmp_path, monkeypatch):
@@ -80,11 +84,15 @@ WRONG = {
     "a column": ([[1], [1], [1]], CARTPOLE.action, r"of shape \(3, 1\) for 3 observations"),
     "probabilities": (np.full((3, 2), 0.5), CARTPOLE.action, r"of shape \(3, 2\)"),
     "nothing": (None, CARTPOLE.action, r"of shape \(\)"),
-    "no action": ([0, 1, 2], CARTPOLE.action, r"int64 actions that the environment does not have: .* in Discrete\(2\)"),
-    "fractions": ([0.0, 1.0, 1.0], CARTPOLE.action, r"float64 actions that the environment does not have"),
-    "words": (["a", "b", "c"], CARTPOLE.action, r"<U1 actions that the environment does not have"),
+    "no action": ([0, 1, 2], CARTPOLE.action, r"the int64 action 2 for observation 2 of 3: every .* in Discrete\(2\)$"),
+    "fractions": ([0.0, 1.0, 1.0], CARTPOLE.action, r"the float64 action 0\.0 for observation 0 of 3"),
+    "words": (["a", "b", "c"], CARTPOLE.action, r"the <U1 action a for"),
     "a flat box": ([0.1, 0.1, 0.1], BOX, r"of shape \(3,\) for 3 observations: .*, \(3, 2\)"),
-    "NaN": (np.full((3, 2), np.nan), BOX, r"float64 actions that the environment does not have: .* in Box"),
+    "NaN": (
+        np.full((3, 2), np.nan),
+        BOX,
+        r"the float64 action \[nan, nan\] for observation 0 of 3: .* in Box\(.*float32\)$",
+    ),
 }
 
 

@@ -96,7 +96,9 @@ def test_a_sampled_model_is_seeded():
         return DRAWS["torch"](len(obs)) ^ DRAWS["numpy"](len(obs)), None
 
     obs = observations(60)
-    one, same, other = (StableBaselines3Policy(SimpleNamespace(predict=predict), None, seed=s) for s in (1, 1, 2))
+    one, same, other = (
+        StableBaselines3Policy(SimpleNamespace(predict=predict), None, "sb3:x", CARTPOLE, s) for s in (1, 1, 2)
+    )
     expected = one.act(obs, False).tolist()
     draw_each()
     assert same.act(obs, False).tolist() == expected

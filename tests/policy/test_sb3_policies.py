@@ -1,5 +1,6 @@
 """`sb3:`: models of Stable-Baselines3."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 
 from rl_eval.domains import cartpole
 from rl_eval.errors import InputError
-from rl_eval.policy import Spaces, identity, load
+from rl_eval.policy import Spaces, identity, load, notes
+from rl_eval.policy._sb3_files import SAME, algorithm_of
 from rl_eval.rollout import play
 from tests.policy.policies import BOX, CARTPOLE, observations, refused, spaces
 
@@ -103,3 +105,39 @@ def test_without_stable_baselines3_it_says_what_to_install(monkeypatch, tmp_path
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     Path(tmp_path / "model.zip").write_bytes(b"")
     refused(r"needs stable_baselines3, .*: pip install 'rl_eval\[sb3\]'$", f"sb3:ppo:{tmp_path / 'model.zip'}")
+
+
+def test_a_model_of_another_algorithm_is_named_as_what_it_is(sb3):
+    refused(r"the file holds a model of ppo, not of dqn: name it sb3:ppo:.*/model\.zip$", f"sb3:dqn:{sb3.zip}")
+    refused(r"the file holds a model of ppo, not of A2C: name it sb3:ppo:", f"sb3:A2C:{sb3.zip}")
+
+
+@pytest.mark.parametrize("library", ["stable_baselines3", "sb3_contrib"])
+def test_every_algorithm_is_recognised_by_its_file(library, tmp_path):
+    package = pytest.importorskip(library)
+    continuous = {"DDPG", "TD3", "SAC", "TQC", "CrossQ"}
+    names = [name for name in package.__all__ if hasattr(getattr(package, name), "predict")]
+    assert len(names) >= 6
+    for name in names:
+        env = "Pendulum-v1" if name in continuous else "CartPole-v1"
+        small = {"buffer_size": 10} if name in {*continuous, "DQN", "QRDQN"} else {}
+        policy = "MlpLstmPolicy" if name == "RecurrentPPO" else "MlpPolicy"
+        getattr(package, name)(policy, env, device="cpu", **small).save(tmp_path / name)
+        assert algorithm_of(str(tmp_path / f"{name}.zip")) == SAME.get(name.lower(), name.lower())
+
+
+def test_statistics_beside_a_model_are_mentioned_where_they_are_not_named(sb3, tmp_path):
+    assert notes(f"sb3:ppo:{sb3.zip}+{sb3.pkl}") == ()
+    (note,) = notes(f"sb3:ppo:{str(sb3.zip).removesuffix('.zip')}")
+    assert re.fullmatch(
+        r"\S*vecnormalize\.pkl lies beside the model and is not used; \+\S*vecnormalize\.pkl adds it", note
+    )
+    shutil.copy(sb3.zip, tmp_path / "model.zip")
+    assert notes(f"sb3:ppo:{tmp_path / 'model.zip'}") == ()
+
+
+def test_an_action_that_the_environment_does_not_have_is_refused(sb3):
+    acting = load(f"sb3:ppo:{sb3.zip}", CARTPOLE, None, trust=True)
+    acting._model.predict = lambda *_, **__: (np.array([2]), None)
+    with pytest.raises(InputError, match=r"^policy sb3:ppo:.* returned the int64 action 2 for observation 0 of 3"):
+        acting.act(observations(3), True)

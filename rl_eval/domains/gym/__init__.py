@@ -25,7 +25,7 @@ class Gym(Domain[Config]):
     name = "gym"
     config_model = Config
     execution_keys = ("workers", "backend", "outcome")  # facts that are read off change no policy
-    optional_keys = ("max_episode_steps",)
+    optional_keys = ("max_episode_steps", "wrappers")
     slow_steps: ClassVar[bool] = False
 
     def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> VectorEnv:
@@ -59,8 +59,15 @@ class Gym(Domain[Config]):
         )
 
     def needs_trust(self, config: Config) -> str | None:
-        """An id with a module in front imports it."""
-        return f"env.id={config.id!r} imports a module" if ":" in config.id else None
+        """An id or a wrapper with a module in front imports it; one of Gymnasium's writes files."""
+        if ":" in config.id:
+            return f"env.id={config.id!r} imports a module"
+        for name, _ in config.named_wrappers():
+            if ":" in name:
+                return f"env.wrappers={name!r} imports a module"
+            if name == "RecordVideo":
+                return f"env.wrappers={name!r} writes files"
+        return None
 
     def code_identity(self, config: Config) -> str | None:
         """The id's registration, where the environment and its wrappers are Gymnasium's own; None otherwise."""

@@ -10,6 +10,8 @@ from rl_eval.domains.base import EnvConfig
 
 DEFAULT_EPISODE_STEPS = 1_000  # of an environment without a limit of its own, as most of Gymnasium's long ones have
 
+Wrapper = str | dict[str, dict[str, Any]]
+
 
 class Config(EnvConfig):
     """The defaults are those of `conf/env/gym.yaml`, key by key."""
@@ -17,6 +19,13 @@ class Config(EnvConfig):
     name: Literal["gym"] = "gym"
     id: str = Field(min_length=1, description="Gymnasium id; `module:Env-v0` imports the module first")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to gymnasium.make")
+    wrappers: tuple[Wrapper, ...] = Field(
+        (),
+        description=(
+            "applied in this order: names of `gymnasium.wrappers`, or `{Name: {argument: value}}`; `module:Class` "
+            "imports the module"
+        ),
+    )
     max_episode_steps: Annotated[int, Field(ge=1)] | None = Field(
         None,
         description=(
@@ -34,6 +43,17 @@ class Config(EnvConfig):
     backend: Literal["auto", "gymnasium", "envpool"] = Field(
         "gymnasium", description="what steps the copies in training; auto: EnvPool if possible"
     )
+
+    @field_validator("wrappers")
+    @classmethod
+    def _one_class_each(cls, wrappers: tuple[Wrapper, ...]) -> tuple[Wrapper, ...]:
+        if not all(wrapper if isinstance(wrapper, str) else len(wrapper) == 1 for wrapper in wrappers):
+            raise ValueError("each wrapper is a name, or {Name: {argument: value}} with one name")
+        return wrappers
+
+    def named_wrappers(self) -> list[tuple[str, dict[str, Any]]]:
+        """Name and arguments of each wrapper."""
+        return [(w, {}) if isinstance(w, str) else next(iter(w.items())) for w in self.wrappers]
 
     @field_validator("outcome")
     @classmethod

@@ -14,8 +14,9 @@ from gymnasium.vector import VectorEnv
 from rl_eval.domains.base import Part
 from rl_eval.domains.gym.config import DEFAULT_EPISODE_STEPS, Config
 from rl_eval.envs import envpool_vector
-from rl_eval.envs.gymnasium_vector import GymnasiumVector, flat_space, make_copies
+from rl_eval.envs.gymnasium_vector import GymnasiumVector, make_copies, require_flat
 from rl_eval.envs.process_count import process_count, spec_to_send
+from rl_eval.envs.space_values import has_arrays
 from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError, nearest
 from rl_eval.extras import require_extra
@@ -56,7 +57,8 @@ def code_identity(config: Config) -> str | None:
         InputError: unknown id.
     """
     texts = [value for value in config.kwargs.values() if isinstance(value, str)]
-    if ":" in config.id or any(os.path.exists(os.path.expanduser(text)) for text in texts):
+    foreign_wrapper = any(":" in name for name, _ in config.named_wrappers())
+    if ":" in config.id or foreign_wrapper or any(os.path.exists(os.path.expanduser(text)) for text in texts):
         return None
     spec = _spec(config)
     wrappers = [wrapper.entry_point for wrapper in spec.additional_wrappers]
@@ -64,7 +66,7 @@ def code_identity(config: Config) -> str | None:
         if not isinstance(entry_point, str) or not entry_point.startswith("gymnasium."):
             return None
     try:
-        return json.dumps(dataclasses.asdict(spec), sort_keys=True)
+        return json.dumps([dataclasses.asdict(spec), config.named_wrappers()], sort_keys=True)
     except TypeError:  # an argument that is an object
         return None
 
@@ -84,6 +86,8 @@ def episodes_identity(config: Config) -> str:
         "kwargs": kwargs,
         "wrappers": [(wrapper.entry_point, wrapper.kwargs) for wrapper in spec.additional_wrappers],
     }
+    if config.wrappers:
+        values["applied"] = config.named_wrappers()
     return json.dumps(values, sort_keys=True, default=_type_name)
 
 
@@ -99,7 +103,11 @@ def has_limit(config: Config) -> bool:
         InputError: unknown id.
     """
     limits = (config.max_episode_steps, config.kwargs.get("max_episode_steps"), _spec(config).max_episode_steps)
-    return any(limit is not None for limit in limits)
+    return _has_time_limit(config) or any(limit is not None for limit in limits)
+
+
+def _has_time_limit(config: Config) -> bool:
+    return any(name == "TimeLimit" for name, _ in config.named_wrappers())
 
 
 def _bounded_kwargs(config: Config, spec: gym.envs.registration.EnvSpec) -> dict[str, Any]:
@@ -117,7 +125,8 @@ def _bounded_kwargs(config: Config, spec: gym.envs.registration.EnvSpec) -> dict
             )
         return config.kwargs
     own_limit = spec.max_episode_steps
-    limit = config.max_episode_steps or (DEFAULT_EPISODE_STEPS if own_limit is None or own_limit < 1 else None)
+    needs_one = (own_limit is None or own_limit < 1) and not _has_time_limit(config)
+    limit = config.max_episode_steps or (DEFAULT_EPISODE_STEPS if needs_one else None)
     return config.kwargs if limit is None else {**config.kwargs, "max_episode_steps": limit}
 
 
@@ -129,10 +138,12 @@ def _task(config: Config, spec: gym.envs.registration.EnvSpec) -> str | None:
     """
     if config.backend == "gymnasium":
         return None
-    if config.backend == "auto" and (config.outcome or not envpool_vector.installed()):
+    if config.backend == "auto" and (config.outcome or config.wrappers or not envpool_vector.installed()):
         return None
     if config.outcome:
         raise InputError("env.outcome cannot be recorded by EnvPool: use env.backend=gymnasium")
+    if config.wrappers:
+        raise InputError("env.wrappers cannot be applied to EnvPool: use env.backend=gymnasium")
     require_extra("fast", "env.backend=envpool", "envpool")
     task = envpool_vector.task_of(spec, config.kwargs)
     if task is None and config.backend == "envpool":
@@ -162,7 +173,7 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
     try:
         if task is not None:
             (env,) = make_copies(spec, kwargs, 1)
-            flat_space(env)
+            require_flat(env)
             return envpool_vector.EnvPoolVector(task, env, n_envs, envpool_vector.threads(n_envs))
         count = process_count(config.workers, spec, kwargs, n_envs, slow_steps=slow_steps)
         if count > 1:
@@ -173,19 +184,26 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
                     f"env.workers={config.workers}: another process cannot make env.id={config.id!r}: {error}, or use "
                     "env.workers=1"
                 ) from error
-        share = make_copies(spec, kwargs, n_envs // count)
+        share = make_copies(spec, kwargs, n_envs // count, config.named_wrappers())
     except InputError:
         raise
     except Exception as error:  # environments raise anything on wrong kwargs
         raise InputError(
             f"env.id={config.id!r} with env.kwargs={config.kwargs!r} cannot be made: {_line(error)}"
         ) from error
+    for kind, space in (("observations", share[0].observation_space), ("actions", share[0].action_space)):
+        if count > 1 and not has_arrays(space):
+            raise InputError(
+                f"env.workers={config.workers}: {kind} of {type(space).__name__}, as env.id={config.id!r} has, are not "
+                "shared with other processes: use env.workers=1"
+            )
     if count == 1:
         return GymnasiumVector(share, autoreset=autoreset, facts=config.outcome)
     return WorkersVector(
         share,
         spec=spec,
         kwargs=kwargs,
+        wrappers=config.named_wrappers(),
         module=config.id.rpartition(":")[0],
         num_envs=n_envs,
         processes=count,
@@ -200,7 +218,9 @@ def renderer(config: Config) -> gym.Env | None:
         os.environ.setdefault(name, value)
     try:
         spec = _spec(config)
-        (env,) = make_copies(spec, {**_bounded_kwargs(config, spec), "render_mode": "rgb_array"}, 1)
+        (env,) = make_copies(
+            spec, {**_bounded_kwargs(config, spec), "render_mode": "rgb_array"}, 1, config.named_wrappers()
+        )
     except Exception:  # environments raise anything on unknown kwargs
         return None
     if "rgb_array" not in (env.metadata.get("render_modes") or ()):

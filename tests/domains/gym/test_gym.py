@@ -192,15 +192,17 @@ IMAGE = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8)
 @pytest.mark.parametrize(
     ("observation", "message"),
     [
-        (gym.spaces.Dict(a=gym.spaces.Discrete(2)), "observations of Dict"),
-        (gym.spaces.Tuple([gym.spaces.Discrete(2)]), "observations of Tuple"),
-        (gym.spaces.MultiBinary(3), r"observations of MultiBinary with shape \(3,\)"),
-        (IMAGE, r"observations of Box with shape \(8, 8, 3\); flat Box and Discrete observations are"),
-        (gym.spaces.Box(-1, 1, ()), r"observations of Box with shape \(\)"),
+        (gym.spaces.Dict(a=gym.spaces.Discrete(2)), "Dict, and training takes a flat Box or Discrete"),
+        (gym.spaces.Tuple([gym.spaces.Discrete(2)]), "Tuple, and"),
+        (gym.spaces.MultiBinary(3), r"MultiBinary of shape \(3,\), and"),
+        (IMAGE, r"Box of shape \(8, 8, 3\), and"),
+        (gym.spaces.Box(-1, 1, ()), "Box, and"),
     ],
 )
 def test_observations_that_are_not_supported_are_reported(odd, observation, message):
-    refused(f"^not supported: {message}", "Odd-v0", observation=observation)
+    refused(
+        f"^training on 'Odd-v0' is not supported: its observations are {message}", "Odd-v0", observation=observation
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,9 @@ def test_observations_that_are_not_supported_are_reported(odd, observation, mess
 )
 def test_actions_that_are_not_supported_are_reported(odd, action):
     refused(
-        f"^not supported: actions of {type(action).__name__}; Box and Discrete actions are$", "Odd-v0", action=action
+        f"^training on 'Odd-v0' is not supported: its actions are {type(action).__name__}, and training takes Box or",
+        "Odd-v0",
+        action=action,
     )
 
 

@@ -1,0 +1,209 @@
+"""Values of any Gymnasium space: N of them as rows of one array, as one batch for a policy, and checked.
+
+Spaces of one array (Box, Discrete, MultiDiscrete, MultiBinary) have rows `[N, …]`. Rows of any other space are an
+object array `[N]`, each a value of the space. A batch has the form of the space: a dict of batches, a tuple of batches,
+an array `[N, …]`, and for Text, Sequence, Graph and OneOf a list of N values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+NUMBERS = "fiub"  # kinds of numpy types
+# How far from a bound of a Box an action may lie because of rounding, relative to the bound or 1.
+ROUNDING = 1e-5
+_ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
+
+
+class OneHot(gym.spaces.Box):
+    """The one-hot vectors of a Discrete space.
+
+    Attributes:
+        discrete: the space whose values they stand for.
+    """
+
+    def __init__(self, discrete: gym.spaces.Discrete):
+        super().__init__(0, 1, (int(discrete.n),), np.int64)
+        self.discrete = discrete
+
+
+def has_arrays(space: gym.Space) -> bool:
+    """Whether a value of the space is one array of numbers, so that N of them are one too."""
+    return isinstance(space, _ARRAYS)
+
+
+def as_it_is(space: gym.Space) -> gym.Space:
+    """The space as the environment has it: a Discrete one where ours is its one-hot vectors."""
+    return space.discrete if isinstance(space, OneHot) else space
+
+
+def mask_size(action: gym.Space) -> int:
+    """How many booleans an action mask has: one an action, for MultiDiscrete one a choice of each number; else 0."""
+    if isinstance(action, gym.spaces.Discrete):
+        return int(action.n)
+    return int(action.nvec.sum()) if isinstance(action, gym.spaces.MultiDiscrete) else 0
+
+
+def describe(value: Any) -> str:
+    """Type and shape of a value, as a sentence names them."""
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype} {value.shape}"
+    if isinstance(value, bool | int | float | str | None):
+        return f"{value!r:.40} ({type(value).__name__})"
+    return type(value).__name__
+
+
+def as_rows(space: gym.Space, values: Sequence[Any]) -> np.ndarray:
+    """N values of a space as rows."""
+    if has_arrays(space):
+        shape = space.shape or ()
+        return np.asarray(values, space.dtype).reshape(len(values), *shape)
+    rows = np.empty(len(values), object)
+    for index, value in enumerate(values):
+        rows[index] = value
+    return rows
+
+
+def batch(space: gym.Space, rows: np.ndarray) -> Any:
+    """Rows of a space as a policy gets them; one-hot vectors become the numbers that they stand for."""
+    if isinstance(space, OneHot):
+        return rows.argmax(axis=1) + space.discrete.start
+    return _batch(space, rows)
+
+
+def _batch(space: gym.Space, rows: Any) -> Any:
+    if isinstance(space, gym.spaces.Dict):
+        return {name: _batch(part, [row[name] for row in rows]) for name, part in space.items()}
+    if isinstance(space, gym.spaces.Tuple):
+        return tuple(_batch(part, [row[index] for row in rows]) for index, part in enumerate(space))
+    if has_arrays(space):
+        return rows if isinstance(rows, np.ndarray) else as_rows(space, rows)
+    return list(rows)
+
+
+def values_of(space: gym.Space, answer: Any) -> list[Any]:
+    """The values in a batch, or in a list of them, not yet checked.
+
+    Raises:
+        ValueError: parts of different lengths, or no batch.
+    """
+    if isinstance(space, gym.spaces.Dict) and isinstance(answer, Mapping):
+        if set(answer) != set(space):
+            raise ValueError("another set of keys")
+        parts = [values_of(part, answer[name]) for name, part in space.items()]
+        return [dict(zip(space, values, strict=True)) for values in zip(*parts, strict=True)]
+    if isinstance(space, gym.spaces.Tuple) and isinstance(answer, tuple):
+        parts = [values_of(part, values) for part, values in zip(space, answer, strict=True)]
+        return list(zip(*parts, strict=True))
+    if (
+        isinstance(answer, str | bytes)
+        or not isinstance(answer, Sequence | np.ndarray)
+        or getattr(answer, "shape", None) == ()
+    ):
+        raise ValueError("no batch")
+    return list(answer)
+
+
+def as_observation(value: Any, space: gym.spaces.Box) -> np.ndarray | None:
+    """An observation of a Box in its type, whether finite or not; None if the space does not allow it."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # rows of different lengths
+        return None
+    if array.dtype.kind not in NUMBERS or array.shape != space.shape:
+        return None
+    if not np.can_cast(array.dtype, space.dtype, "same_kind"):
+        return None
+    with np.errstate(over="ignore"):  # it is then infinite, and refused as that
+        converted = array.astype(space.dtype)
+    return converted if converted.dtype.kind == "f" or (converted == array).all() else None
+
+
+class NotInSpaceError(ValueError):
+    """A value that a space does not allow; says where in the space, and what is needed."""
+
+
+def checked_value(space: gym.Space, value: Any, *, action: bool = False, at: str = "") -> Any:
+    """A copy of a value in the types of its space.
+
+    Args:
+        action: whether it is one; an action lies in the bounds of a Box. Observations often exceed them a little.
+        at: where in a Dict or Tuple it is.
+
+    Raises:
+        NotInSpaceError: the space does not allow it.
+    """
+    if isinstance(space, gym.spaces.Dict):
+        if not isinstance(value, Mapping) or set(value) != set(space):
+            keys = f" with the keys {sorted(map(str, value))[:8]}" if isinstance(value, Mapping) else ""
+            raise NotInSpaceError(f"{_place(at)}{describe(value)}{keys} instead of a dict with the keys {list(space)}")
+        return {
+            name: checked_value(part, value[name], action=action, at=f"{at}[{name!r}]") for name, part in space.items()
+        }
+    if isinstance(space, gym.spaces.Tuple):
+        if not isinstance(value, tuple | list) or len(value) != len(space):
+            raise NotInSpaceError(f"{_place(at)}{describe(value)} instead of a tuple of {len(space)}")
+        parts = enumerate(zip(space, value, strict=True))
+        return tuple(checked_value(part, one, action=action, at=f"{at}[{index}]") for index, (part, one) in parts)
+    if isinstance(space, gym.spaces.Box):
+        return _box_value(space, value, action, at)
+    if has_arrays(space):
+        array = _whole_numbers(value)
+        if array is None or array.shape != (space.shape or ()) or not _contains(space, array):
+            shown = f"{array.tolist()}"[:60] if array is not None else describe(value)
+            raise NotInSpaceError(f"{_place(at)}{shown}, which is not in {space}")
+        return array.astype(space.dtype) if array.ndim else int(array)
+    try:
+        inside = space.contains(value)
+    except Exception:  # spaces of anyone raise anything on values of other types
+        inside = False
+    if not inside:
+        raise NotInSpaceError(f"{_place(at)}{describe(value)}, which is not in {space}")
+    return value
+
+
+def _box_value(space: gym.spaces.Box, value: Any, action: bool, at: str) -> np.ndarray:
+    array = as_observation(value, space) if not action else _action_array(value, space)
+    if array is None:
+        raise NotInSpaceError(f"{_place(at)}{describe(value)}, which has not the shape and type of {space}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise NotInSpaceError(f"{_place(at)}{describe(value)} with a number that is not finite")
+    if not action:
+        return array
+    rounding = ROUNDING * np.maximum(1, np.abs(array))
+    if (array < space.low - rounding).any() or (array > space.high + rounding).any():
+        raise NotInSpaceError(f"{_place(at)}{str(array.tolist())[:60]}, which is not in {space}")
+    return np.clip(array, space.low, space.high).astype(space.dtype)
+
+
+def _action_array(value: Any, space: gym.spaces.Box) -> np.ndarray | None:
+    """An action of a Box before its bounds are checked; whole numbers and float64 are numbers as well."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    return array if array.dtype.kind in "iuf" and array.shape == space.shape else None
+
+
+def _contains(space: gym.Space, array: np.ndarray) -> bool:
+    converted = array.astype(space.dtype)
+    # compared as Python's numbers: unsigned ones and a negative start have no common integer type
+    return bool((converted.astype(object) == array.astype(object)).all()) and space.contains(converted)
+
+
+def _whole_numbers(value: Any) -> np.ndarray | None:
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    if array.dtype.kind == "b":
+        return array.astype(np.int64)
+    return array if array.dtype.kind in "iu" else None
+
+
+def _place(at: str) -> str:
+    return f"{at}: " if at else ""

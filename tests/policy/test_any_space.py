@@ -1,0 +1,217 @@
+"""Observations and actions of every Gymnasium space: what policies get and return, and what is refused."""
+
+import copy
+import sys
+from types import ModuleType
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector.utils import batch_space, iterate
+
+from rl_eval import domains
+from rl_eval.domains.gym import Config
+from rl_eval.errors import InputError
+from rl_eval.gates import evaluate_suite, load_suite, named_runs
+from rl_eval.policy import Constant, Random, Spaces, Untrained, load
+from rl_eval.rollout import play
+from tests.any_space_env import ACTIONS, OBSERVATIONS, AnySpaces, content, register
+
+SEEDS = range(30, 37)
+
+
+@pytest.fixture(autouse=True)
+def _environment():
+    register()
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """A module of somebody else's, which a test may fill."""
+    module = ModuleType("their_policies")
+    monkeypatch.setitem(sys.modules, "their_policies", module)
+    return module
+
+
+def made(n, observation=None, action=None, **config):
+    config = Config(id="AnySpaces-v0", kwargs={"observation": observation, "action": action}, **config)
+    vector = domains.make(config, n_envs=n, part="test", autoreset=False)
+    return vector, Spaces.of(config, vector), config
+
+
+def returns(n, spec, observation=None, action=None):
+    vector, spaces, config = made(n, observation, action)
+    acting = load(spec, spaces, config, trust=True) if isinstance(spec, str) else spec(vector.single_action_space)
+    return play(vector, acting, seeds=SEEDS).per_episode("native_reward")
+
+
+def chosen(space, value):
+    """An action that depends on a number in [0, 1)."""
+    space = copy.deepcopy(space)
+    space.seed(int(value * 1e6))
+    return space.sample()
+
+
+def played_alone(observation, action):
+    """The returns of `chosen` actions, one episode after the other, without this project."""
+    env, totals = AnySpaces(observation, action), []
+    for seed in SEEDS:
+        obs, _ = env.reset(seed=seed)
+        total, ended = 0.0, False
+        while not ended:
+            obs, reward, ended, _, _ = env.step(chosen(env.action_space, content(obs)))
+            total += reward
+        totals.append(total)
+    return totals
+
+
+@pytest.mark.parametrize("kind", OBSERVATIONS)
+def test_a_policy_gets_observations_batched_as_gymnasium_does(module, kind):
+    space, action = OBSERVATIONS[kind], ACTIONS["Discrete"]
+
+    def act(obs, episode_start):
+        n = len(episode_start)
+        rows = list(iterate(batch_space(space, n), tuple(obs) if isinstance(obs, list) else obs))
+        assert len(rows) == n
+        return [chosen(action, content(row)) for row in rows]
+
+    module.act = act
+    expected = played_alone(space, action)
+    assert len(set(expected)) > 3
+    for n in (1, 3):
+        np.testing.assert_allclose(returns(n, "python:their_policies:act", space, action), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_a_policy_returns_actions_of_any_space(module, kind):
+    space, action = OBSERVATIONS["matrix"], ACTIONS[kind]
+    module.listed = lambda obs: [chosen(action, content(row)) for row in obs]
+    expected = played_alone(space, action)
+    np.testing.assert_allclose(returns(3, "python:their_policies:listed", space, action), expected, rtol=1e-12)
+    if kind in ("Dict", "Tuple"):  # a batch, as Gymnasium's vectors take it
+
+        def batched(obs):
+            rows = [chosen(action, content(row)) for row in obs]
+            if kind == "Dict":
+                return {name: np.array([row[name] for row in rows]) for name in action}
+            return tuple(np.array([row[index] for row in rows]) for index in range(len(action)))
+
+        module.batched = batched
+        np.testing.assert_allclose(returns(3, "python:their_policies:batched", space, action), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_useless_policies_act_in_any_space(kind):
+    action = ACTIONS[kind]
+    drawn = returns(3, lambda space: Random(space, 0), None, action)
+    assert len(set(drawn)) == len(drawn)
+    for name in ("low", "middle", "high"):
+        if kind in ("Discrete", "Text"):
+            with pytest.raises(InputError, match=f"^policy constant:{name} is not an action"):
+                Constant(action, name)
+        else:
+            assert (returns(2, lambda space, name=name: Constant(space, name), None, action) > 0).all()
+    for observation in OBSERVATIONS.values():
+        if kind == "Text" or not observation.is_np_flattenable:
+            with pytest.raises(InputError, match=r"^policy untrained is not supported on observations in"):
+                Untrained(observation, action, 0, 0)
+    if kind != "Text":
+        vector, spaces, _ = made(2, OBSERVATIONS["Dict"], action)
+        acting = Untrained(spaces.observation, action, 0, 0)
+        assert play(vector, acting, seeds=SEEDS).lengths.min() >= 3
+        assert play(vector, acting, seeds=SEEDS, greedy=False).lengths.min() >= 3
+
+
+OUTSIDE = {
+    "Discrete": (
+        [2, 0, 0],
+        r"the int64 action 2 for observation 0 of 3: every action must be in Discrete\(3, start=-1",
+    ),
+    "Box": ([[0, 0], [0, 0.8], [0, 0]], r"the float64 action \[0\.0, 0\.8\] for observation 1 .* \(clip it\)$"),
+    "MultiDiscrete": ([[-1, 4], [2, 4], [0, 5]], r"the int64 action \[2, 4\] for observation 1 of 3"),
+    "MultiBinary": (
+        [[0, 1, 1], [0, 0, 0], [0, 2, 0]],
+        r"the int64 action \[0, 2, 0\] for observation 2 of 3.*MultiBinary\(3\)$",
+    ),
+    "Dict": (
+        [{"turn": 0, "force": [0, 3]}] * 3,
+        r"an action for observation 0 .*: \['force'\]: \[0, 3\], which is not",
+    ),
+    "Tuple": ([(0, [0, 1])] * 2, r"2 actions for 3 observations: it must return one for each"),
+    "Text": (["ok", "abcde", "x"], r"an action for observation 1 .*: 'abcde' \(str\), which is not in Text\(1, 4"),
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_actions_outside_of_the_space_are_refused(module, kind):
+    answer, message = OUTSIDE[kind]
+    module.act = lambda obs: answer
+    with pytest.raises(InputError, match=f"^policy python:their_policies:act returned {message}") as error:
+        returns(3, "python:their_policies:act", None, ACTIONS[kind])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("answer", [5, None, "text", {"turn": [0]}, [[1], [1, 2], 3], object(), [{}, {}, {}]])
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_an_answer_of_another_kind_is_one_sentence(module, kind, answer):
+    module.act = lambda obs: answer
+    with pytest.raises(InputError, match=r"^policy python:their_policies:act returned ") as error:
+        returns(3, "python:their_policies:act", None, ACTIONS[kind])
+    assert "\n" not in str(error.value)
+
+
+WRONG = {
+    "image": (np.zeros((6, 5, 3), np.float32), r"the observation float32 \(6, 5, 3\) on reset of copy 0: its space"),
+    "MultiDiscrete": (np.array([0, 0]), r"\[0, 0\], which is not in MultiDiscrete"),
+    "MultiBinary": (np.full((2, 2), 2), r"\[\[2, 2\], \[2, 2\]\], which is not in MultiBinary"),
+    "Text": ("much too long", r"'much too long' \(str\), which is not in Text"),
+    "Dict": (
+        {"image": np.zeros((4, 4, 1), np.uint8)},
+        r"dict with the keys \['image'\] instead of a dict with the keys",
+    ),
+    "Tuple": ((1, np.float32([np.nan, 0]), "a"), r"\[1\]: float32 \(2,\) with a number that is not finite"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_observations_outside_of_the_space_are_refused(kind):
+    value, message = WRONG[kind]
+    space = copy.deepcopy(OBSERVATIONS[kind])
+    space.sample = lambda *_: value
+    vector, spaces, _ = made(2, space)
+    with pytest.raises(InputError, match=f"^environment 'AnySpaces-v0' returned .*{message}") as error:
+        play(vector, Random(spaces.action, 0), seeds=SEEDS)
+    assert "\n" not in str(error.value)
+
+
+def test_training_on_what_is_not_flat_names_the_environment():
+    for observation, action in ((OBSERVATIONS["image"], None), (None, ACTIONS["Dict"]), (OBSERVATIONS["Dict"], None)):
+        config = Config(id="AnySpaces-v0", kwargs={"observation": observation, "action": action})
+        with pytest.raises(InputError, match=r"^training on 'AnySpaces-v0' is not supported: its .* can be judged$"):
+            domains.make(config, n_envs=2, part="train")
+
+
+def test_other_processes_step_arrays_alone():
+    with pytest.raises(InputError, match=r"^env\.workers=2: observations of Dict, as env\.id='AnySpaces-v0' has, are"):
+        made(2, "Dict", workers=2)
+
+
+def test_a_suite_judges_dicts_with_all_controls(module, tmp_path, monkeypatch):
+    gym.register("DictSpaces-v0", lambda: AnySpaces(OBSERVATIONS["Dict"], ACTIONS["Dict"]))
+    module.act = lambda obs: {"turn": obs["place"]["room"], "force": obs["place"]["x"]}
+    file = tmp_path / "dicts.yaml"
+    file.write_text(
+        "rl_eval: 1\nenv: {id: DictSpaces-v0}\nepisodes: {max: 60, return_bounds: [0, 8]}\n"
+        "criteria:\n  returns: {metric: mean_return, at_least: 1}\n"
+        "  much: {metric: mean_return, at_least: 7}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    suite = load_suite(file)
+    try:
+        verdict = evaluate_suite(suite, named_runs(suite, ["python:their_policies:act"]), trust=True)
+    finally:
+        del gym.registry["DictSpaces-v0"]
+    decisions = {criterion.criterion: criterion.decision for criterion in verdict.criteria}
+    assert decisions == {"returns": "PASS", "much": "FAIL", "controls": "PASS", "held_out": "NOT_CHECKED"}
+    (controls,) = (criterion for criterion in verdict.criteria if criterion.criterion == "controls")
+    assert controls.units == 1 + 3 + 3  # random, three constants, three networks
