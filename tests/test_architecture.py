@@ -192,7 +192,8 @@ def test_nothing_read_from_a_file_can_run_code():
     files = sources("rl_eval", "agents") | {Path("train.py"): ast.parse((ROOT / "train.py").read_text())}
     for path, tree in files.items():
         names = set(imported(tree))
-        assert not {name.split(".")[0] for name in names} & RUNS_CODE_FROM_FILES, path
+        allowed = {"joblib"} if path == Path("rl_eval/policy/_sklearn.py") else set()  # there, behind --trust
+        assert not {name.split(".")[0] for name in names} & RUNS_CODE_FROM_FILES - allowed, path
         assert list(calls_that_run_code(tree)) == [], path
         unpickles = [name for name in names if name.rpartition(".")[2] == "load_from_pkl"]
         assert not unpickles or path == Path("rl_eval/policy/_sb3.py"), path  # there, behind --trust

@@ -34,6 +34,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/report/animation.py": {"train"},
     "rl_eval/envs/envpool_vector.py": {"fast"},
     "rl_eval/policy/_onnx_child.py": {"onnx"},
+    "rl_eval/policy/_torchscript.py": {"train"},
     "rl_eval/tracking/_tensorboard.py": {"tensorboard"},
     "rl_eval/tracking/_wandb.py": {"wandb"},
     "rl_eval/domains/prompt/routes.py": {"serve"},

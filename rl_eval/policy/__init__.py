@@ -1,10 +1,11 @@
-"""Policies that can be judged, from many sources: runs, ONNX, Stable-Baselines3, Python, HTTP, baselines.
+"""Policies that can be judged, from many sources: runs, files of other libraries, Python, HTTP, baselines.
 
 A policy is named by one string: a run directory, or `<prefix>:<rest>` of a registered source.
 """
 
 from rl_eval.policy._any_actions import has_points
 from rl_eval.policy._baseline import BaselineSource
+from rl_eval.policy._ensemble import EnsembleSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
 from rl_eval.policy._identity import (
     BUILT_IN,
@@ -22,7 +23,9 @@ from rl_eval.policy._onnx_spaces import onnx_spaces
 from rl_eval.policy._policy import Policy, Spaces, action_space_from_json, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
 from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
+from rl_eval.policy._sklearn import SklearnSource
 from rl_eval.policy._source import SOURCES, Source, load, names_policy, not_a_policy, notes, preprocessing, register
+from rl_eval.policy._torchscript import TorchScriptSource
 from rl_eval.policy._trivial import Constant, ConstantSource, Random, RandomSource, Untrained, UntrainedSource
 
 register(
@@ -35,6 +38,9 @@ register(
     HttpSource("https"),
     PythonSource(),
     StableBaselines3Source(),
+    TorchScriptSource(),
+    SklearnSource(),
+    EnsembleSource(),
 )
 SOURCES.mark_built_in(*SOURCES)
 

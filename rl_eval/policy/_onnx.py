@@ -7,7 +7,8 @@ what they hold:
 - `logits` or `probabilities` `[N, A]`: of Discrete actions;
 - `mean` `[N, …]` and `log_std` `[…]` or `[N, …]`: of a normal distribution over a Box.
 
-A single output of another name is the action where it holds integers, else the mean of a Box, or logits.
+A single output of another name is the action where it holds integers, else the mean of a Box, or logits. What
+skl2onnx and the guide of Stable-Baselines3 export is known, see `_onnx_outputs`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from rl_eval.formatting import short_path
 from rl_eval.policy._actions import actions_from, checked_actions
 from rl_eval.policy._fixed_batches import filled
 from rl_eval.policy._identity import digest
+from rl_eval.policy._onnx_external import embedded, external_files
 from rl_eval.policy._onnx_inputs import GraphInputs, graph_inputs
 from rl_eval.policy._onnx_metadata import METADATA, check_metadata, preprocessing_file, read_preprocessing
+from rl_eval.policy._onnx_outputs import GraphOutputs, graph_outputs
 from rl_eval.policy._onnx_process import OnnxProcess
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._source import Source
 
 MAX_BYTES = 256 << 20
-_OUTPUTS = ("action", "logits", "probabilities", "mean", "log_std")
 
 
 class OnnxPolicy:
@@ -44,13 +46,14 @@ class OnnxPolicy:
         self,
         graph: OnnxProcess,
         inputs: GraphInputs,
-        outputs: Mapping[str, str],
+        outputs: GraphOutputs,
         spec: str,
         action: gym.Space,
         seed: int,
     ):
         self._graph, self._inputs, self._spec, self._action = graph, inputs, spec, action
-        self._outputs = dict(outputs)  # what an output means -> its name in the graph
+        self._outputs = dict(outputs.names)  # what an output means -> its name in the graph
+        self._clipped = outputs.clipped
         self._memory: dict[str, np.ndarray] = {}  # of the copies, by the name of the input
         self._rng = np.random.default_rng(seed)
 
@@ -75,7 +78,7 @@ class OnnxPolicy:
         """
         outputs = self._run(obs, mask, episode_start)
         if greedy and "action" in outputs:
-            return checked_actions(outputs["action"], len(obs), self._action, self._spec)
+            return checked_actions(outputs["action"], len(obs), self._action, self._spec, clip=self._clipped)
         rng = None if greedy else self._rng
         if isinstance(self._action, gym.spaces.Discrete):
             if "logits" in outputs or "probabilities" in outputs:
@@ -136,7 +139,7 @@ class OnnxPolicy:
 
 
 def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Policy:
-    """The graph in a file, checked against the environment; nothing outside the file is read.
+    """The graph in a file, checked against the environment; nothing outside its folder is read.
 
     Raises:
         InputError: missing, too large, damaged, not in the contract, or for another environment.
@@ -144,8 +147,8 @@ def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Policy:
     graph = read_graph(Path(file), spec)
     check_metadata(graph.metadata, spec, spaces)
     inputs = graph_inputs(graph, spec, spaces)
-    meanings = _meanings(graph, inputs, spec, spaces)
-    return OnnxPolicy(graph, inputs, meanings, spec, spaces.action, seed)
+    outputs = graph_outputs(graph.outputs, inputs.memory_outputs, spec, spaces)
+    return OnnxPolicy(graph, inputs, outputs, spec, spaces.action, seed)
 
 
 def read_graph(file: Path, spec: str) -> OnnxProcess:
@@ -158,31 +161,7 @@ def read_graph(file: Path, spec: str) -> OnnxProcess:
         raise InputError(f"policy {spec!r}: the file {file} does not exist")
     if file.stat().st_size > MAX_BYTES:
         raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the limit")
-    return OnnxProcess(file.read_bytes(), spec, METADATA)
-
-
-def _meanings(graph: OnnxProcess, inputs: GraphInputs, spec: str, spaces: Spaces) -> dict[str, str]:
-    """Meaning of an output -> its name in the graph, for the outputs that are used."""
-    outputs = {output.name: output for output in graph.outputs if output.name not in inputs.memory_outputs}
-    discrete = isinstance(spaces.action, gym.spaces.Discrete)
-    other_kind = ("mean", "log_std") if discrete else ("logits", "probabilities")
-    names = {name: name for name in _OUTPUTS if name in outputs and name not in other_kind}
-    if not names and len(outputs) == 1:
-        ((name, output),) = outputs.items()
-        names = {"action" if "int" in output.type else "logits" if discrete else "mean": name}
-    if not names or names.keys() == {"log_std"}:
-        expected = "action, logits or probabilities" if discrete else "action, or mean and log_std"
-        raise InputError(
-            f"policy {spec!r} has the outputs {', '.join(outputs)}: name one of them {expected}, for {spaces.title}"
-        )
-    for meaning in ("logits", "probabilities"):
-        last = (outputs[names[meaning]].shape or [None])[-1] if meaning in names else None
-        if isinstance(last, int) and last != spaces.action.n:  # type: ignore[attr-defined]
-            raise InputError(
-                f"policy {spec!r} chooses between {last} actions, but {spaces.title} has "
-                f"{spaces.action.n}: name a policy of {spaces.title}"  # type: ignore[attr-defined]
-            )
-    return names
+    return OnnxProcess(embedded(file, file.read_bytes(), spec, MAX_BYTES), spec, METADATA)
 
 
 class OnnxSource(Source):
@@ -202,12 +181,14 @@ class OnnxSource(Source):
         return read_preprocessing(read_graph(Path(rest), spec).metadata, Path(rest), spec)
 
     def identity(self, rest: str) -> str | None:
-        """A hash of the bytes of the file, and of its preprocessing where that lies beside it."""
-        beside = preprocessing_file(Path(rest))
-        return digest(self.prefix, Path(rest), *([beside] if beside.is_file() else []))
+        """A hash of the bytes of the file, of its weights in other files, and of preprocessing that lies beside it."""
+        file = Path(rest)
+        beside = preprocessing_file(file)
+        weights = external_files(file, f"{self.prefix}:{rest}", MAX_BYTES)
+        return digest(self.prefix, file, *weights, *([beside] if beside.is_file() else []))
 
     def is_cacheable(self, rest: str) -> bool:
-        """Yes: a graph refers to no other files and no code."""
+        """Yes: a graph refers to no code, and to files in its folder alone, which its identity covers."""
         return True
 
     def canonical(self, rest: str) -> str:

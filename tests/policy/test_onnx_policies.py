@@ -380,11 +380,11 @@ def test_operators_and_files_from_elsewhere_are_refused(tmp_path, capfd):
     refused(foreign(tmp_path, [node], FOUR), spaces(TWO), "cannot be read: ")
     (tmp_path / "secret").write_bytes(bytes(16))
     weights = TensorProto(name="w", data_type=FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
-    for place in ("secret", str(tmp_path / "secret"), "../secret"):
+    for place in (str(tmp_path / "secret"), "../secret"):
         del weights.external_data[:]
         weights.external_data.add(key="location", value=place)
         graph = foreign(tmp_path, [helper.make_node("Add", ["x", "w"], ["y"])], FOUR, constants=[weights])
-        refused(graph, spaces(BOX), "cannot be read: ")
+        refused(graph, spaces(BOX), r"has weights in .*: they must lie in the folder of foreign\.onnx$")
     assert capfd.readouterr().err == ""
 
 

@@ -21,7 +21,8 @@ RUN_FILE = "outputs/run/snapshots/step_1/policy.safetensors"
         ("a b/m=1,2#+.ONNX", r"is named onnx:a b/m=1,2#\+.ONNX"),
         ("theirs.py", "is named python:theirs:<callable>"),
         (RUN_FILE, "name the run directory, outputs/run"),
-        ("weights.pt", "is a file that no policy source reads: export its policy to ONNX"),
+        ("weights.pt", "in such a file is named torchscript:weights.pt"),
+        ("weights.npz", "is a file that no policy source reads: export its policy to ONNX"),
         ("htp://me:secret@host/act", r"^'htp://(?!.*secret)"),
         ("", "is not a run directory"),  # the working directory
     ],
@@ -29,7 +30,7 @@ RUN_FILE = "outputs/run/snapshots/step_1/policy.safetensors"
 def test_what_names_no_policy_is_reported_with_what_does(tmp_path, monkeypatch, spec, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / RUN_FILE).parent.mkdir(parents=True)
-    for file in (RUN_FILE, "outputs/run/run.json", "weights.pt"):
+    for file in (RUN_FILE, "outputs/run/run.json", "weights.pt", "weights.npz"):
         (tmp_path / file).touch()
     refused(message, spec)
 
