@@ -251,7 +251,8 @@ def _train(config: configs.RunConfig, directory: Path, tracker: Tracker, resume:
     label = f"{config.agent.name} on {config.env.name}, seed {config.seed}"
     points = runs.step_directories(directory / "resume") if resume else []
     start = runs.step_of(points[-1]) if points else 0
-    with terminal.ProgressLine(config.total_steps, label, start=start) as progress:
+    early = config.validation.stop_at is not None
+    with terminal.ProgressLine(config.total_steps, label, start=start, may_end_early=early) as progress:
 
         def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
             progress.update(env_steps, episode_return_mean=episode_return_mean, validation_score=score)

@@ -35,6 +35,7 @@ class ProgressLine:
         label: names the work.
         start: env steps of a resumed run so far.
         unit: of the work that `update` counts.
+        may_end_early: whether the work can end before `total`; the time left is then an upper limit.
         stream: stderr by default.
         live: whether to move the cursor; the default is yes where the stream is a terminal and this is no child
             process (parallel jobs share a terminal, and would overwrite each other's line).
@@ -51,6 +52,7 @@ class ProgressLine:
         *,
         start: int = 0,
         unit: str = "env steps",
+        may_end_early: bool = False,
         stream: IO[str] | None = None,
         live: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -62,7 +64,7 @@ class ProgressLine:
         self._clock, self._label = clock, label
         self._started = self._last_drawn = clock()
         self._drawings = 0
-        self._unit = unit
+        self._unit, self._may_end_early = unit, may_end_early
         self.outcome = "done"
         self._note = ""
         self._return: float | None = None
@@ -117,7 +119,7 @@ class ProgressLine:
     def episodes(self, done: int, total: int, *, label: str | None = None) -> None:
         """Judging has played `done` of `total` episodes."""
         if self._unit != "episodes" or total != self._total or done < self._done or label not in (None, self._label):
-            self._unit, self._label = "episodes", label or self._label
+            self._unit, self._label, self._may_end_early = "episodes", label or self._label, True
             self._return = self._score = None
             self._note = ""
             self._restart(total, 0)
@@ -169,7 +171,8 @@ class ProgressLine:
         if end:
             parts["end"] = end
         elif self._total and rate > 0:
-            parts["eta"] = f"ETA {clock(max(self._total - self._done, 0) / rate)}"
+            left = clock(max(self._total - self._done, 0) / rate)
+            parts["eta"] = f"at most {left} left" if self._may_end_early else f"ETA {left}"
         if self._note:
             parts["note"] = self._note
         return parts

@@ -148,6 +148,15 @@ def test_the_eta_is_right_within_ten_seconds_although_starting_and_validating_ta
     assert shown > 30
 
 
+def test_the_time_left_is_a_limit_where_the_work_may_end_early():
+    stream, clock = TextStream(), Clock()
+    with ProgressLine(1000, "x", may_end_early=True, stream=stream, clock=clock) as progress:
+        progress.update(0)
+        clock.now += 10
+        progress.update(100)
+    assert lines_of(stream)[1] == "x: 100/1,000 env steps, 10 steps/s, at most 1:30 left"
+
+
 def test_a_run_that_was_interrupted_is_not_done():
     stream = TextStream()
     with ProgressLine(100, "x", stream=stream, clock=Clock()) as progress:
@@ -165,7 +174,7 @@ def test_judging_counts_episodes_and_starts_over_for_each_suite():
                 clock.now += 1.1
     lines = lines_of(stream)
     assert lines[0] == "judging threat: 0/100 episodes"
-    assert re.fullmatch(r"judging cartpole: \d+/100 episodes, 9.1 episodes/s, ETA 0:\d\d", lines[-2])
+    assert re.fullmatch(r"judging cartpole: \d+/100 episodes, 9.1 episodes/s, at most 0:\d\d left", lines[-2])
     assert lines[-1] == "judging cartpole: 100 episodes, done in 0:24"
 
 
