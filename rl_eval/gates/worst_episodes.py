@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 
 from rl_eval.domains import EnvConfig
 from rl_eval.evidence import RATIO_METRICS, count_cases
 from rl_eval.metrics import Metric, MetricUndefined
+from rl_eval.override_text import shell_word
 from rl_eval.rollout import Episodes
 
 COUNT = 5
+MAX_NAME = 1000  # characters of the name of a file
 MAX_COMPUTED = 500  # episodes of a metric that is no mean, which is computed for each
 
 
@@ -30,6 +33,12 @@ def worst_episodes(
     sign = 1.0 if direction in ("at_least", "better_than") else -1.0
     order = known[np.argsort(sign * values[known], kind="stable")][:COUNT]
     return tuple((int(episodes.seeds[index]), float(values[index])) for index in order)
+
+
+def replay_command(run: Path | str, seed: int, suite_file: str) -> str:
+    """The command that plays an episode of a run again, as the suite played it."""
+    suite = f" --suite {shell_word(suite_file)}" if len(suite_file) < MAX_NAME and Path(suite_file).is_file() else ""
+    return f"rl-eval replay {shell_word(run)} --seed {seed}{suite}"
 
 
 def _values(metric: Metric, episodes: Episodes, config: EnvConfig) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rl_eval.errors import InputError
-from rl_eval.formatting import display_text
+from rl_eval.formatting import display_text, number, short_path
 from rl_eval.pytest_plugin._session import SESSION
 from rl_eval.pytest_plugin._summary import NOT_JUDGED, TRAIN_COMMAND
 
@@ -90,12 +90,23 @@ class SuiteItem(pytest.Item):
         assert self._verdict is not None
         if self._verdict.decision != "PASS":
             findings = self.config.stash[SESSION].new_findings_of(self.suite, self._verdict.run)
-            pytest.fail("\n".join([self._sentence(), *findings]), pytrace=False)
+            pytest.fail("\n".join([self._sentence(), *self._episodes(), *findings]), pytrace=False)
 
     def _sentence(self) -> str:
         assert self._verdict is not None
         detail, run = self._verdict.detail, self._verdict.run
         return detail if run is None or run in detail else f"{detail} (run {run})"
+
+    def _episodes(self) -> list[str]:
+        """A line on the worst episodes, with the command that plays the first of them; empty if none is known."""
+        from rl_eval.gates.worst_episodes import replay_command
+
+        assert self._verdict is not None
+        run, worst = self._verdict.run, self._verdict.worst
+        if not worst or run is None or not Path(run).is_dir():
+            return []
+        seeds = ", ".join(f"{seed} ({number(value)})" for seed, value in worst)
+        return [f"worst episodes by seed: {seeds}: `{replay_command(run, worst[0][0], str(short_path(self.path)))}`"]
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """File and line of the criterion."""

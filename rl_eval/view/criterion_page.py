@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rl_eval.gates.verdict_file import read_suite_verdicts
-from rl_eval.override_text import shell_word
+from rl_eval.gates.worst_episodes import replay_command
 from rl_eval.report import charts, criterion_rows, verdicts
 from rl_eval.report.animation import film_file
 from rl_eval.report.html_page import number
@@ -28,7 +26,6 @@ def page(runs: Runs, entry: Entry, suite_number: int, criterion_number: int) -> 
         return None
     suite = suites[suite_number]
     criterion = suite.criteria[criterion_number]
-    file = f" --suite {shell_word(suite.file)}" if len(suite.file) < 500 and Path(suite.file).is_file() else ""
     episodes = []
     for seed, value in criterion.worst[:MAX_EPISODES]:
         film = film_file(directory, suite.part, seed)
@@ -36,7 +33,7 @@ def page(runs: Runs, entry: Entry, suite_number: int, criterion_number: int) -> 
             {
                 "seed": seed,
                 "value": number(value, 4, criterion.threshold),
-                "command": f"rl-eval replay {shell_word(directory)} --seed {seed}{file}",
+                "command": replay_command(directory, seed, suite.file),
                 "film": f"/run/{run_id(entry.path)}/film/{suite.part}/{seed}" if film.is_file() else None,
             }
         )

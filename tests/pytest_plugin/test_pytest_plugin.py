@@ -335,6 +335,14 @@ def test_named_runs(project):
     )
 
 
+def test_a_failure_names_its_worst_episodes_and_the_command_that_plays_one(project):
+    write_run(project.path / "outputs" / "bad", rule=FALL)
+    result = project.runpytest_inprocess("suites/")
+    (line,) = [line for line in result.outlines if line.startswith("worst episodes by seed: ")]
+    seed = re.match(r"worst episodes by seed: (\d+) \(", line)[1]
+    assert line.endswith(f"`rl-eval replay outputs/bad --seed {seed} --suite suites/pole.yaml`")
+
+
 def test_runs_named_by_a_word(project):
     write_run(project.path / "outputs" / "good")
     write_run(project.path / "outputs" / "newest", rule=FALL)
