@@ -50,5 +50,14 @@ def note_time(store: Store, now: float) -> None:
     store.swap_document(document.number, {"at": now}, DOCUMENT)
 
 
+def forget_time(store: Store) -> None:
+    """Remove the note, so that any clock is taken to be right until the next one.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    store.swap_document(store.document(DOCUMENT).number, {}, DOCUMENT)
+
+
 def _moment(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -6,7 +6,7 @@ import pytest
 
 from rl_eval.cli import main
 from rl_eval.production.clock import SteadyClock
-from rl_eval.production.clock_check import ClockError, check_clock, note_time
+from rl_eval.production.clock_check import ClockError, check_clock, forget_time, note_time
 from rl_eval.production.collector import Collector
 from tests.production.served import Loop
 
@@ -41,6 +41,8 @@ def test_only_a_clock_that_is_ahead_by_more_than_the_retention_is_in_doubt(loop)
     check_clock(store, 1e9 - 10 * WEEK, WEEK)
     with pytest.raises(ClockError, match=r"it is at 2001-09-16 02:46 UTC, 7\.0 days after .* \(2001-09-09 01:46 UTC\)"):
         check_clock(store, 1e9 + AHEAD, WEEK)
+    forget_time(store)
+    check_clock(store, 1e9 + AHEAD, WEEK)
     note_time(store, 1e9 + AHEAD)
     check_clock(store, 1e9 + AHEAD, WEEK)
 

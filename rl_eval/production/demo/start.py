@@ -15,6 +15,7 @@ from rl_eval import config as run_configs
 from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
+from rl_eval.production.clock_check import forget_time
 from rl_eval.production.config import load_config
 from rl_eval.production.demo.demo import run_demo
 from rl_eval.production.demo.simulated_clock import SimulatedClock
@@ -64,6 +65,7 @@ def start_demo(
     story = run_demo(champion, values["periods"], values["production"], folder, seed, clock, say)
     story.seconds = time.monotonic() - started
     with open_parts(load_config(folder / "production.yaml"), clock.now, clock.steady) as parts:
+        forget_time(parts.store)  # the status page has the clock of this machine, and not that of the demo
         return write_story(folder / "demo.html", story, parts)
 
 

@@ -118,7 +118,8 @@ def headline(figures: Figures) -> dict[str, str]:
         sentence = f"Since {moment(first.since)}, {servers} could not record the latest decisions: {first.reason}."
         return {"kind": "FAIL", "word": "Not recording", "sentence": f"{sentence} Training does not use them."}
     if figures.clock:
-        return {"kind": "FAIL", "word": "Clock in doubt", "sentence": f"Nothing is collected: {figures.clock}."}
+        sentence = f"{figures.clock[0].upper()}{figures.clock[1:]}. Collectors wait meanwhile."
+        return {"kind": "FAIL", "word": "Clock in doubt", "sentence": sentence}
     if champion is None:
         sentence = "No version is the champion, so servers have nothing to serve: register a first one."
         return {"kind": "INCONCLUSIVE", "word": "Not begun", "sentence": sentence}
