@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from rl_eval.envs.space_values import batch
+from rl_eval.envs.space_values import batch, has_arrays
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.formatting import short_path
@@ -78,6 +78,12 @@ class TorchScriptPolicy:
         return array
 
 
+def _has_tensors(space: gym.Space) -> bool:
+    if isinstance(space, gym.spaces.Dict):
+        return all(map(_has_tensors, space.values()))
+    return all(map(_has_tensors, space)) if isinstance(space, gym.spaces.Tuple) else has_arrays(space)
+
+
 def _tensors(observation: Any) -> Any:
     import torch
 
@@ -108,6 +114,10 @@ class TorchScriptSource(Source):
         """
         if not Path(rest).is_file():
             raise InputError(f"policy {spec!r}: the file {rest} does not exist")
+        if not _has_tensors(spaces.observation) or not has_arrays(spaces.action):
+            raise InputError(
+                f"policy {spec!r} takes tensors, but {spaces.title} has {spaces.observation} and {spaces.action}"
+            )
         with imports_of_extra("train", f"policy {spec!r}"):
             import torch
         try:
