@@ -267,6 +267,7 @@ def test_bad_input_of_the_command_is_one_sentence(arguments, tmp_path, monkeypat
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+@pytest.mark.verify
 def test_five_thousand_runs_are_listed_in_under_a_second_of_processor_time(tmp_path):
     write_many(tmp_path, 5000)
     list_runs(tmp_path)

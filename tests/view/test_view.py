@@ -279,6 +279,7 @@ def test_a_damaged_run_is_a_sentence(tmp_path):
     assert "has status 'odd'" in html.unescape(answer.text)
 
 
+@pytest.mark.verify
 def test_five_thousand_runs_are_shown_in_under_a_second_of_processor_time(tmp_path):
     write_many(tmp_path, 5000)
     Runs(tmp_path)
