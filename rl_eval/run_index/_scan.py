@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +42,19 @@ def scan(outputs: Path) -> tuple[dict[str, str], bool]:
                 if not name.startswith(".") and _is_folder(entry)
             ]
     return stamps, False
+
+
+def silent_for(directory: Path, now: float | None = None) -> float:
+    """Seconds since a run wrote its record or its metrics; infinite if it has neither.
+
+    Args:
+        now: seconds of the epoch; default: the current time.
+    """
+    times = []
+    for name in ("run.json", "metrics.csv"):
+        with contextlib.suppress(OSError):
+            times.append((directory / name).lstat().st_mtime)
+    return max((time.time() if now is None else now) - max(times), 0.0) if times else math.inf
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -39,6 +39,7 @@ def page(runs: Runs, entries: Sequence[Entry]) -> str:
         title=f"{len(entries)} runs compared",
         here="/",
         entries=entries,
+        outputs=runs.outputs,
         settings=_differing(records),
         criteria=_criteria(records),
         legend=charts.legend([(group.label, group.colour) for group in groups]),

@@ -47,7 +47,7 @@ def page(runs: Runs, parameters: Mapping[str, str]) -> str:
         total=len(listing.entries),
         first=(number - 1) * PAGE_ROWS + 1,
         notes=listing.notes,
-        outputs=str(runs.outputs),
+        outputs=runs.outputs,
         given=given,
         filters=_filters(listing.entries),
         columns=[_column(name, label, given) for name, label in _COLUMNS],

@@ -252,6 +252,17 @@ def test_the_command_prints_a_table_that_fits(outputs, monkeypatch, capsys):
     assert lines[-1] == "3 of 6 runs shown; 6 in ."
 
 
+def test_a_run_that_wrote_nothing_for_long_is_silent(tmp_path, capsys):
+    for name, age in (("busy", 0), ("killed", 7_200)):
+        run = write_one(tmp_path / name, status="running", decision=None)
+        for file in run.iterdir():
+            os.utime(file, (time.time() - age,) * 2)
+    assert main(["list", str(tmp_path), "--sort", "name"]) == 0
+    busy, killed = capsys.readouterr().out.splitlines()[2:4]
+    assert busy.split()[-1] == "running"
+    assert killed.split()[-6:] == ["silent", "for", "2", "h", "0", "min"]
+
+
 def test_the_command_prints_json(outputs, capsys):
     assert main(["list", str(outputs), "--json", "--env", "threat"]) == 0
     values = json.loads(capsys.readouterr().out)
