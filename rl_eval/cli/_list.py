@@ -51,6 +51,7 @@ def list_runs(
     snapshot.
     """
     from rl_eval import terminal
+    from rl_eval.cli._run_table import print_runs
     from rl_eval.run import SEVERITY, STATUSES
     from rl_eval.run import as_json as json_of
     from rl_eval.run_index import SORT_KEYS, Query, select
@@ -70,7 +71,7 @@ def list_runs(
         typer.echo(json_of({"runs": rows, "found": len(found), "total": len(listing.entries)}), nl=False)
     else:
         if shown:
-            terminal.print_runs(shown, outputs)
+            print_runs(shown, outputs)
         total = len(listing.entries)
         terminal.print_line(f"{len(shown):,} of {len(found):,} runs shown; {total:,} in {outputs}")
     for note in listing.notes:

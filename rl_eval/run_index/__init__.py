@@ -9,7 +9,7 @@ from rl_eval.run_index._choice import best_run, latest_resumable, latest_run
 from rl_eval.run_index._entry import Entry, SuiteResult, read_entry
 from rl_eval.run_index._query import SORT_KEYS, Query, ranked, select
 from rl_eval.run_index._refresh import Listing, list_runs
-from rl_eval.run_index._scan import silent_for
+from rl_eval.run_index._wording import verdict_text
 
 __all__ = [
     "SORT_KEYS",
@@ -24,5 +24,5 @@ __all__ = [
     "ranked",
     "read_entry",
     "select",
-    "silent_for",
+    "verdict_text",
 ]

@@ -14,16 +14,16 @@ from rl_eval.terminal._console import (
     print_labelled,
     print_line,
 )
-from rl_eval.terminal._criteria_table import criteria_table
+from rl_eval.terminal._criteria_table import DECISION_STYLES, criteria_table
 from rl_eval.terminal._findings import print_findings
 from rl_eval.terminal._progress import ProgressLine, QuietProgress
-from rl_eval.terminal._run_list import print_runs, verdict_text
 from rl_eval.terminal._steps import print_steps, value_text
 from rl_eval.terminal._sweep import sweep_table
 from rl_eval.terminal._verdict import print_commands, print_suite, print_verdict
 from rl_eval.terminal._wrapping import wrap_words
 
 __all__ = [
+    "DECISION_STYLES",
     "ProgressLine",
     "QuietProgress",
     "cell",
@@ -37,12 +37,10 @@ __all__ = [
     "print_findings",
     "print_labelled",
     "print_line",
-    "print_runs",
     "print_steps",
     "print_suite",
     "print_verdict",
     "sweep_table",
     "value_text",
-    "verdict_text",
     "wrap_words",
 ]

@@ -11,7 +11,7 @@ import jinja2
 from rl_eval import __version__
 from rl_eval.formatting import compact, escape_controls
 from rl_eval.report.html_page import environment as report_environment
-from rl_eval.terminal import verdict_text
+from rl_eval.run_index import verdict_text
 from rl_eval.view.runs import run_id
 
 HEADERS = {

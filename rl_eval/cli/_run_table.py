@@ -9,13 +9,11 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 
-from rl_eval.formatting import compact, decision_text, duration, number
+from rl_eval.formatting import compact, duration, number
 from rl_eval.override_text import shell_word
-from rl_eval.run_index import Entry, silent_for
-from rl_eval.terminal._console import cell, console_for, new_table
-from rl_eval.terminal._criteria_table import DECISION_STYLES
+from rl_eval.run_index import Entry, verdict_text
+from rl_eval.terminal import DECISION_STYLES, cell, console_for, new_table
 
-SILENT_S = 600.0  # without a word from a run that trains
 _RIGHT = ("seed", "steps", "time", "score")
 _OPTIONAL = ("seed", "time", "agent", "env", "steps")  # left out one after the other until the table fits
 
@@ -57,19 +55,6 @@ def _texts(entry: Entry, outputs: Path) -> dict[str, str]:
         "score": "" if entry.score is None else number(entry.score),
         "verdict": verdict_text(entry, outputs),
     }
-
-
-def verdict_text(entry: Entry, outputs: Path) -> str:
-    """What a person wants to know of a run first: its verdict, or why it has none."""
-    if entry.status == "unreadable":
-        return "cannot be read"
-    if entry.status == "running" and (silent := silent_for(outputs / entry.path)) > SILENT_S:
-        return f"silent for {duration(silent)}"  # killed, or in a long validation
-    if entry.status != "finished":
-        return entry.status.replace("over_budget", "over budget")
-    text = decision_text(entry.decision)
-    on_validation = entry.suites and all(suite.part == "validation" for suite in entry.suites)
-    return f"{text} on validation" if on_validation else text
 
 
 def print_runs(entries: Sequence[Entry], outputs: Path) -> None:
