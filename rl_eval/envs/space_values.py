@@ -7,6 +7,7 @@ an array `[N, …]`, and for Text, Sequence, Graph and OneOf a list of N values.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,19 @@ def as_rows(space: gym.Space, values: Sequence[Any]) -> np.ndarray:
     for index, value in enumerate(values):
         rows[index] = value
     return rows
+
+
+def blank(space: gym.Space) -> Any:
+    """A value of a space where there is none yet: zeros where there are numbers."""
+    if isinstance(space, gym.spaces.Dict):
+        return {name: blank(part) for name, part in space.items()}
+    if isinstance(space, gym.spaces.Tuple):
+        return tuple(map(blank, space))
+    if isinstance(space, gym.spaces.Box | gym.spaces.MultiBinary):
+        return np.zeros(space.shape, space.dtype)
+    if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        return space.start
+    return copy.deepcopy(space).sample()  # the environment's own draws are not disturbed
 
 
 def batch(space: gym.Space, rows: np.ndarray) -> Any:

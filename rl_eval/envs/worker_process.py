@@ -109,8 +109,9 @@ def _open(message: dict[str, Any], descriptor: int) -> Any:
     sys.path[:] = message["path"]
     from gymnasium.envs.registration import EnvSpec
 
+    from rl_eval.envs.copies import make_copies
     from rl_eval.envs.copy_arrays import ArrayLayout, CopyArrays
-    from rl_eval.envs.gymnasium_vector import CopyGroup, make_copies
+    from rl_eval.envs.copy_group import CopyGroup
 
     layout = ArrayLayout(**message["layout"])
     memory = mmap.mmap(descriptor, CopyArrays.size(layout))

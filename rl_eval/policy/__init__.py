@@ -3,6 +3,7 @@
 A policy is named by one string: a run directory, or `<prefix>:<rest>` of a registered source.
 """
 
+from rl_eval.policy._agents import AgentsSource
 from rl_eval.policy._any_actions import has_points
 from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._ensemble import EnsembleSource
@@ -41,6 +42,7 @@ register(
     TorchScriptSource(),
     SklearnSource(),
     EnsembleSource(),
+    AgentsSource(),
 )
 SOURCES.mark_built_in(*SOURCES)
 

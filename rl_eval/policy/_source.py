@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rl_eval.envs.parallel_env import OfAgents
 from rl_eval.errors import TRUST_IT, InputError, nearest
 from rl_eval.formatting import mask_url, mask_urls
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._run import load_run
+from rl_eval.policy._shared import PoliciesOfAgents, spaces_of_all
 from rl_eval.registry import Registry
 
 
@@ -27,6 +29,8 @@ class Source(ABC):
         is_seeded: whether all that its policies draw at random follows from the seed, whoever made them.
         acts_alone: whether the actions of a greedy policy follow from the observations of their own episode, so that
             its episodes can be played by several processes. A policy that draws at random draws for all copies.
+        acts_for_agents: whether its policies take the dicts of environments of several agents; others act for each
+            agent.
         files: suffix of a file -> how the policy in it is named, with `{file}` or `{stem}`, for messages.
     """
 
@@ -35,6 +39,7 @@ class Source(ABC):
     prefix_alone: ClassVar[bool] = False
     is_seeded: ClassVar[bool] = False
     acts_alone: ClassVar[bool] = False
+    acts_for_agents: ClassVar[bool] = False
     files: ClassVar[Mapping[str, str]] = {}
 
     def needs_trust(self, rest: str) -> str | None:
@@ -141,6 +146,9 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
         reason = source.needs_trust(rest)
         if reason is not None and not trust:
             raise InputError(f"policy {mask_urls(spec)!r} {reason}: {TRUST_IT}")
+        if isinstance(spaces.observation, OfAgents) and not source.acts_for_agents:
+            acting = source.load(rest, spec, spaces_of_all(spaces, spec), config, seed)
+            return PoliciesOfAgents([(acting, list(spaces.observation))], spaces)
         return source.load(rest, spec, spaces, config, seed)
     if Path(spec).is_dir():
         return load_run(Path(spec), spaces, seed, trust=trust)

@@ -137,6 +137,7 @@ class RandomSource(Source):
     prefix = "random"
     usage = "random"
     is_seeded = True
+    acts_for_agents = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
@@ -160,6 +161,7 @@ class ConstantSource(Source):
     prefix = "constant"
     usage = "constant:<a>"
     is_seeded = True
+    acts_for_agents = True
     acts_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
@@ -185,6 +187,7 @@ class UntrainedSource(Source):
     usage = "untrained"
     is_seeded = True
     acts_alone = True
+    acts_for_agents = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:

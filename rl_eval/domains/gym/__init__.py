@@ -60,7 +60,7 @@ class Gym(Domain[Config]):
 
     def needs_trust(self, config: Config) -> str | None:
         """An id or a wrapper with a module in front imports it; one of Gymnasium's writes files."""
-        if ":" in config.id:
+        if ":" in config.id.removeprefix("pettingzoo:"):
             return f"env.id={config.id!r} imports a module"
         for name, _ in config.named_wrappers():
             if ":" in name:

@@ -17,7 +17,11 @@ class Config(EnvConfig):
     """The defaults are those of `conf/env/gym.yaml`, key by key."""
 
     name: Literal["gym"] = "gym"
-    id: str = Field(min_length=1, description="Gymnasium id; `module:Env-v0` imports the module first")
+    id: str = Field(
+        min_length=1,
+        description="Gymnasium id; `module:Env-v0` imports the module first; or `pettingzoo:<package>.<environment>`, "
+        "`pettingzoo:<module>:<function>` for a parallel environment",
+    )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to gymnasium.make")
     wrappers: tuple[Wrapper, ...] = Field(
         (),

@@ -14,7 +14,9 @@ from gymnasium.vector import VectorEnv
 from rl_eval.domains.base import Part
 from rl_eval.domains.gym.config import DEFAULT_EPISODE_STEPS, Config
 from rl_eval.envs import envpool_vector
-from rl_eval.envs.gymnasium_vector import GymnasiumVector, make_copies, require_flat
+from rl_eval.envs.copies import make_copies, require_flat
+from rl_eval.envs.gymnasium_vector import GymnasiumVector
+from rl_eval.envs.parallel_env import PREFIX, parallel_spec
 from rl_eval.envs.process_count import process_count, spec_to_send
 from rl_eval.envs.space_values import has_arrays
 from rl_eval.envs.workers_vector import WorkersVector
@@ -26,6 +28,8 @@ _QUIET = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_VIDEODRIVER": "dummy", "SDL_AU
 
 
 def _spec(config: Config) -> gym.envs.registration.EnvSpec:
+    if config.id.startswith(PREFIX):
+        return parallel_spec(config.id)
     module, _, env_id = config.id.rpartition(":")
     if module:
         try:
