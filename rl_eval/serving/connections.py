@@ -34,6 +34,31 @@ def most_connections() -> int:
     return min(MAX_CONNECTIONS, max(soft - SPARE_FILES, soft // 2))
 
 
+class _Gathered:
+    """A transport that sends what one turn of the event loop writes at once: uvicorn writes head and body apart."""
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop):
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._parts:
+            self._transport.write(b"".join(self._parts))
+            self._parts.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 def bounded_protocol(most: int, header_s: float = HEADER_S) -> type[asyncio.Protocol]:
     """uvicorn's HTTP protocol, whose connections are closed where there are too many, or a header does not end.
 
@@ -45,7 +70,7 @@ def bounded_protocol(most: int, header_s: float = HEADER_S) -> type[asyncio.Prot
         _header_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
+            super().connection_made(_Gathered(transport, self.loop))
             if len(self.connections) > most:
                 transport.abort()
                 return

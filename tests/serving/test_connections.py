@@ -1,5 +1,6 @@
 """How many connections there may be, and how long one may take to send a header."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -9,7 +10,7 @@ import pytest
 import uvicorn
 
 from rl_eval.net import LOOPBACK, UVICORN, listening_socket
-from rl_eval.serving.connections import MAX_CONNECTIONS, bounded_protocol, most_connections
+from rl_eval.serving.connections import MAX_CONNECTIONS, _Gathered, bounded_protocol, most_connections
 
 MOST = 3
 GUARD_S = 60  # of waits that end long before
@@ -94,3 +95,31 @@ def test_the_limit_of_open_files_leaves_some_for_the_store():
     resource = pytest.importorskip("resource")
     assert 0 < most_connections() <= MAX_CONNECTIONS
     assert most_connections() < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_what_one_turn_writes_is_sent_at_once_and_in_order():
+    sent = []
+
+    class Transport:
+        def write(self, data):
+            sent.append(data)
+
+        def close(self):
+            sent.append("closed")
+
+        def is_closing(self):
+            return "closed" in sent
+
+    async def run():
+        gathered = _Gathered(Transport(), asyncio.get_running_loop())
+        gathered.write(b"head ")
+        gathered.write(b"body")
+        assert sent == []
+        await asyncio.sleep(0)
+        gathered.write(b"last")
+        gathered.close()
+        await asyncio.sleep(0)
+        assert gathered.is_closing()
+
+    asyncio.run(run())
+    assert sent == [b"head body", b"last", "closed"]
