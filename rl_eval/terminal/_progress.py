@@ -220,9 +220,12 @@ class QuietProgress:
             self._line.__exit__(kind, error, traceback)
 
     def update(self, done: int, total: int) -> None:
-        """`done` of `total` are done."""
+        """`done` of `total` are done; at the last one the line ends."""
         if self._line is None:
             if self._clock() - self._started < self._after:
                 return
             self._line = ProgressLine(total, self._label, start=done, unit=self._unit, clock=self._clock).__enter__()
         self._line.update(done)
+        if done >= total:  # what follows is something else
+            self.__exit__(None, None, None)
+            self._line = None

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from rl_eval.terminal import ProgressLine
+from rl_eval.terminal import ProgressLine, QuietProgress
 from tests.terminal.streams import ESCAPE, TextStream
 
 
@@ -209,3 +209,17 @@ def test_nothing_done_and_nothing_known_is_still_a_line():
     with ProgressLine(None, "loading", stream=stream, clock=Clock()):
         pass
     assert lines_of(stream) == ["loading: done in 0:00"]
+
+
+def test_quiet_progress_appears_after_a_second_and_ends_with_the_work(capsys):
+    clock = Clock()
+    with QuietProgress("reading runs", unit="runs", clock=clock) as progress:
+        for done in range(1, 31):
+            clock.now += 0.1
+            progress.update(done, 30)
+        ended = capsys.readouterr().err.splitlines()
+    assert ended[0].startswith("reading runs: ")
+    assert ended[-1] == "reading runs: 30 runs, done in 0:02"
+    with QuietProgress("reading runs", unit="runs", clock=clock) as progress:
+        progress.update(5, 5)
+    assert capsys.readouterr().err == ""

@@ -5,6 +5,9 @@ import html
 import json
 import re
 import shlex
+import signal
+import subprocess
+import sys
 import time
 from urllib.parse import quote
 
@@ -262,6 +265,20 @@ def test_the_server_refuses_other_addresses_without_a_token(outputs):
         serve(outputs, host="0.0.0.0", port=0, token=None)
     with pytest.raises(InputError, match="choose one of at least 16"):
         serve(outputs, host="0.0.0.0", port=0, token="short")
+
+
+def test_the_command_serves_until_a_signal(outputs):
+    command = [sys.executable, "-m", "rl_eval.cli", "view", str(outputs), "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        origin, _, rest = server.stdout.readline().partition("  ")
+        assert rest == f"shows 124 runs in {outputs}; Ctrl-C ends it\n"
+        assert httpx.get(origin, timeout=60).status_code == 200
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=60) == 0
+    finally:
+        server.kill()
+        server.stdout.close()
 
 
 def test_the_command_names_a_folder_that_is_not_there(tmp_path, capsys):
