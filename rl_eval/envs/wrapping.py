@@ -26,7 +26,9 @@ def wrapped(env: gym.Env, wrappers: Sequence[NamedWrapper]) -> gym.Env:
     for name, arguments in wrappers:
         wrapper = _wrapper(name)
         try:
-            env = wrapper(env, **arguments)
+            # YAML has no tuples, which shapes must be
+            values = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
+            env = wrapper(env, **values)
         except Exception as error:  # foreign code raises anything
             shown = f" with {arguments!r:.200}" if arguments else ""
             line = " ".join(str(error).split())[:300] or type(error).__name__

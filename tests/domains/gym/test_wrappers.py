@@ -46,6 +46,8 @@ def test_wrappers_of_gymnasium_are_applied_in_their_order():
     assert truncated
     assert truncations.all()
     assert make(STACKED).single_observation_space.shape == (3, 3)
+    column = make([{"ReshapeObservation": {"shape": [3, 1]}}])  # a shape is a list in YAML
+    assert column.single_observation_space.shape == (3, 1)
 
 
 def test_other_processes_apply_them_too():
