@@ -36,6 +36,7 @@ def suite_page() -> str:
     ]
     for key, name in (
         ("criteria.<name>", "CriterionSpec"),
+        ("criteria.<name>.under", "UnderSpec"),
         ("episodes", "EpisodesSpec"),
         ("runs", "RunsSpec"),
         ("near_duplicates", "NearDuplicatesSpec"),

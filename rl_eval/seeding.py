@@ -11,9 +11,9 @@ import hashlib
 
 import numpy as np
 
-# `init` draws the first weights, `replay` the experience of before that a training in production learns from again;
-# the rest are the consumers that design names.
-STREAMS = ("train-env", "policy", "minibatch", "init", "select", "bootstrap", "replay")
+# `init` draws the first weights, `replay` the experience of before that a training in production learns from again,
+# `perturbation` what a suite does to observations; the rest are the consumers that design names.
+STREAMS = ("train-env", "policy", "minibatch", "init", "select", "bootstrap", "replay", "perturbation")
 
 # The parts of data as they enter seeds and hashes: these strings decide what is drawn, so they stay.
 _PART_KEYS = {"train": "train", "validation": "select", "test": "gate"}

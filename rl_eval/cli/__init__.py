@@ -14,6 +14,7 @@ from rl_eval.cli import (  # noqa: F401  # they add their commands
     _audit,
     _cost,
     _export,
+    _init,
     _list,
     _power,
     _production,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rl_eval.cli._app import app
+from rl_eval.errors import InputError
 
 Trust = Annotated[
     bool, typer.Option("--trust", help="Import what a run names: plugins, and the module of `module:Env-v0`.")
@@ -57,7 +58,10 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN...",
-            help="Run directories, sweeps, offline W&B folders, wandb:entity/project[?group=...].",
+            help=(
+                "Run directories, sweeps, offline W&B folders, wandb:entity/project[?group=...], or two verdict files "
+                "of pytest."
+            ),
             show_default=False,
         ),
     ],
@@ -113,6 +117,7 @@ def compare(
       rl-eval compare outputs/<date>/<sweep>
       rl-eval compare outputs/<date>/<new run>... --baseline outputs/<date>/<old run> --gate
       rl-eval compare 'wandb:team/project?group=night' --html night.html
+      rl-eval compare last-release.json gate.json --gate    # of pytest --rl-verdict
 
     Runs that differ only in their seed are one group. The first group, or the runs of --baseline, is the
     baseline; the last is the candidate. All judged snapshots play the same episodes, which no training and no
@@ -120,10 +125,21 @@ def compare(
     because the best of them is not chosen yet. If there is a bar, a table shows what it cost to reach it, in
     env steps, machine time, energy and money.
 
+    Of two verdict files each criterion is compared: its decision, and the difference over the episodes that both
+    have. --gate refuses what is worse, and what passed and no longer does.
+
     Exit status: 0 done, 1 if --gate shows that the candidate is worse, 2 bad input or runs that cannot be
     compared.
     """
     from rl_eval import terminal
+    from rl_eval.compare.verdict_files import are_verdict_files, compare_verdict_files
+
+    if are_verdict_files([*(baseline or ()), *runs]):
+        from rl_eval.compare.verdict_table import show_verdict_files
+
+        if html is not None:
+            raise InputError(f"--html {html}: a page on a verdict file is written by `rl-eval report FILE`")
+        return show_verdict_files(compare_verdict_files(runs, baseline or (), alpha), gate=gate, as_json=as_json)
     from rl_eval.compare import compare_runs
     from rl_eval.compare.command import show_comparison
     from rl_eval.gates import ledger
@@ -150,7 +166,10 @@ def compare(
 @app.command()
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run directories, or a sweep.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run directories, a sweep, or a verdict file of pytest.", show_default=False
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="The page; default: report.html in the run or sweep.")
@@ -163,6 +182,7 @@ def report(
       rl-eval report outputs/<date>/<run>
       rl-eval report outputs/<date>/<sweep>
       rl-eval report outputs/<date>/<run> outputs/<date>/<other run> --out both.html
+      rl-eval report gate.json     # of pytest --rl-verdict gate.json, whatever the policy; writes gate.html
 
     The page is one file that loads nothing and runs no script. train.py writes it at the end of each run.
     """

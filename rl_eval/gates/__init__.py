@@ -8,6 +8,7 @@ from rl_eval.gates.data_places import DataPlaces, parse_places
 from rl_eval.gates.evaluation import evaluate_run, evaluate_suite, suite_error
 from rl_eval.gates.judged_line import judged_lines
 from rl_eval.gates.needs import missing_extras, require_needs
+from rl_eval.gates.release import read_release, with_release
 from rl_eval.gates.selection import NoRunError, Selection, named_runs, newest_group
 from rl_eval.gates.suite import Suite, load_suite
 from rl_eval.gates.suite_data import with_data
@@ -34,10 +35,12 @@ __all__ = [
     "needs_path",
     "newest_group",
     "parse_places",
+    "read_release",
     "require_needs",
     "suite_error",
     "suites_for",
     "train_arguments",
     "train_command",
     "with_data",
+    "with_release",
 ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from rl_eval.domains import domain
 from rl_eval.errors import InputError
 from rl_eval.formatting import number, quantity
+from rl_eval.gates.release import margin_note
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_data import data_note, policy_data_note
@@ -29,6 +30,8 @@ def with_caveats(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
     notes = []
     if criterion.metric.kind == "training":
         notes.append("reported by the training run itself")
+    if note := margin_note(criterion):
+        notes.append(note)
     if criterion.metric.kind == "task" and not suite.spec.controls:
         notes.append("with controls: [] it is unknown whether a useless policy passes too")
     if verdict.by == "evidence" and suite.spec.alpha > LARGE_ALPHA:

@@ -119,7 +119,7 @@ def _attainable(suite: Suite, environment: SuiteEnvironment, spec: str) -> Crite
 
 def _play(suite: Suite, environment: SuiteEnvironment, spec: str, *, clipped: bool = False) -> list[CriterionCheck]:
     """The checks of every task criterion; those after the first that is missed may be without a verdict."""
-    criteria = [criterion for criterion in suite.criteria if criterion.metric.kind == "task"]
+    criteria = [c for c in suite.criteria if c.metric.kind == "task" and c.compared is None]
     checks = [new_check(environment, criterion, clipped=clipped) for criterion in criteria]
     against_itself = [
         check

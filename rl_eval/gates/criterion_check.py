@@ -13,6 +13,7 @@ from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.metrics import Metric
+from rl_eval.policy import Perturbation
 
 
 def blank_verdict(suite: Suite, criterion: Criterion) -> CriterionVerdict:
@@ -24,7 +25,7 @@ def blank_verdict(suite: Suite, criterion: Criterion) -> CriterionVerdict:
     return CriterionVerdict(
         suite=suite.name,
         criterion=criterion.name,
-        metric=criterion.metric.name,
+        metric=criterion.shown_metric,
         decision="ERROR",
         detail="",
         by=criterion.spec.by,
@@ -40,6 +41,7 @@ class CriterionCheck(ABC):
 
     Attributes:
         episodes: how many it may use.
+        under: what happens to observations; None: nothing.
         blank: the verdict without a decision.
         verdict: None until it is finished, or cannot be judged.
     """
@@ -48,6 +50,7 @@ class CriterionCheck(ABC):
 
     def __init__(self, suite: Suite, criterion: Criterion) -> None:
         self.blank = blank_verdict(suite, criterion)
+        self.under = criterion.spec.under.perturbation if criterion.spec.under else None
         self.verdict: CriterionVerdict | None = None
 
     def update(self, buffer: EpisodeBuffer, count: int) -> None:
@@ -95,7 +98,11 @@ def reference_policies(environment: SuiteEnvironment, criterion: Criterion) -> l
 
 
 def reference_values(
-    environment: SuiteEnvironment, metric: Metric, references: Iterable[str], episodes: int
+    environment: SuiteEnvironment,
+    metric: Metric,
+    references: Iterable[str],
+    episodes: int,
+    under: Perturbation | None = None,
 ) -> dict[str, float]:
     """The plain metric of each reference over the first episodes.
 
@@ -105,7 +112,7 @@ def reference_values(
     values = {}
     for spec in references:
         try:
-            played = environment.reference(spec).between(0, episodes)
+            played = environment.reference(spec, under).between(0, episodes)
             values[spec] = float(metric.compute(played, environment.config))
         except InputError as error:
             raise InputError(f"the reference {spec}: {error}") from error

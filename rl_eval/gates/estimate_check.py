@@ -61,7 +61,7 @@ class EstimateCheck(CriterionCheck):
         raise InputError(f"fewer than {self.episodes} episodes were played")
 
     def _against(self, references: Sequence[str], value: float, over: str) -> CriterionVerdict:
-        values = reference_values(self._environment, self._metric, references, self.episodes)
+        values = reference_values(self._environment, self._metric, references, self.episodes, self.under)
         sign, factor = DIRECTION_SIGNS[self.blank.direction], self.blank.factor
         margin = self._criterion.spec.margin or 0.0
         best = max(values, key=lambda spec: sign * values[spec])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,11 @@ from rl_eval.gates.held_out import check_held_out
 from rl_eval.gates.needs import require_needs
 from rl_eval.gates.opposite_labels import opposite_labels_note
 from rl_eval.gates.play_criteria import new_check, play_criteria
-from rl_eval.gates.premises import with_premises
+from rl_eval.gates.played_elsewhere import PlayedEnvironment, unchecked_items
+from rl_eval.gates.premises import assumptions, with_premises
+from rl_eval.gates.release import unable_to_compare
 from rl_eval.gates.replay import replay_note
-from rl_eval.gates.selection import BarePolicy, Selection
+from rl_eval.gates.selection import BarePolicy, PlayedEpisodes, Selection
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_data import as_the_suite_names_it
 from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironments
@@ -67,6 +70,8 @@ def evaluate_suite(
         require_needs(suite)
     except InputError as error:
         return suite_error(suite, str(error))
+    if any(isinstance(judged, PlayedEpisodes) for judged in selection.runs):
+        return _evaluate_played(suite, selection)
     environments = SuiteEnvironments(suite, trust, on_episodes, workers)
     try:
         if suite.part == "test":
@@ -75,15 +80,8 @@ def evaluate_suite(
             held_out, test_set = _not_held_out(suite), None
         # without an intact record a leak cannot be ruled out
         refused = held_out.detail if held_out.decision == "ERROR" and suite.spec.leaks != "report" else None
-        played = [PlayedRun(refused) if refused else _play(suite, run, environments) for run in selection.runs]
-        verdicts = []
-        for criterion in suite.criteria:
-            if criterion.metric.kind != "run":
-                verdicts.append(_worst(suite, criterion, selection.runs, played))
-            elif selection.too_few:
-                verdicts.append(_error(suite, criterion, selection.too_few))
-            else:
-                verdicts.append(_over_runs(suite, criterion, selection.runs, played))
+        played = [PlayedRun(refused) if refused else _play(suite, run, environments.of) for run in selection.runs]
+        verdicts = [_decide(suite, criterion, selection, played, test_set) for criterion in suite.criteria]
         if refused:
             verdicts += _control_errors(suite, refused)
         else:
@@ -93,6 +91,24 @@ def evaluate_suite(
         environments.close()
     verdicts = [with_caveats(suite, verdict) for verdict in verdicts]
     return with_premises(suite, selection.runs, _suite_verdict(suite, selection.runs, verdicts, test_set))
+
+
+def _evaluate_played(suite: Suite, selection: Selection) -> SuiteVerdict:
+    """Decide the criteria on episodes that were played elsewhere."""
+    environments: dict[str, PlayedEnvironment] = {}
+
+    def environment_of(judged: Run | BarePolicy) -> PlayedEnvironment:
+        assert isinstance(judged, PlayedEpisodes)
+        if judged.path not in environments:
+            environments[judged.path] = PlayedEnvironment(suite, judged)
+        return environments[judged.path]
+
+    played = [_play(suite, judged, environment_of) for judged in selection.runs]
+    verdicts = [_decide(suite, criterion, selection, played, None) for criterion in suite.criteria]
+    verdicts = [with_caveats(suite, verdict) for verdict in (*verdicts, *unchecked_items(suite))]
+    verdict = _suite_verdict(suite, selection.runs, verdicts)
+    described = "; ".join(environment.describe() for environment in environments.values())
+    return replace(verdict, test_data=described, assumed=tuple(assumptions(suite))) if described else verdict
 
 
 def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: OnEpisodes | None = None) -> SuiteVerdict:
@@ -182,13 +198,13 @@ class PlayedRun:
     against_labels: str = ""
 
 
-def _play(suite: Suite, run: Run | BarePolicy, environments: SuiteEnvironments) -> PlayedRun:
+def _play(suite: Suite, run: Run | BarePolicy, environment_of: Callable[[Run | BarePolicy], Any]) -> PlayedRun:
     try:
-        environment = environments.of(run)
+        environment = environment_of(run)
         checks: dict[str, CriterionCheck] = {
             criterion.name: new_check(environment, criterion)
             for criterion in suite.criteria
-            if criterion.metric.kind == "task"
+            if criterion.metric.kind == "task" and not (criterion.compared and criterion.compared.unable)
         }
         # the plain value over the fixed episodes, whatever the criterion over runs makes of it
         bases = {c.base.name: EstimateCheck(environment, c, c.base) for c in suite.criteria if c.base is not None}
@@ -233,6 +249,20 @@ def _control_errors(suite: Suite, reason: str) -> list[CriterionVerdict]:
 
 
 # --- deciding --------------------------------------------------------------------------------------
+
+
+def _decide(
+    suite: Suite, criterion: Criterion, selection: Selection, played: Sequence[PlayedRun], test_set: str | None
+) -> CriterionVerdict:
+    if criterion.compared is not None:
+        unable = unable_to_compare(blank_verdict(suite, criterion), criterion.compared, test_set)
+        if unable is not None:
+            return unable
+    if criterion.metric.kind != "run":
+        return _worst(suite, criterion, selection.runs, played)
+    if selection.too_few:
+        return _error(suite, criterion, selection.too_few)
+    return _over_runs(suite, criterion, selection.runs, played)
 
 
 def _worst(

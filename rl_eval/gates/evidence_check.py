@@ -23,6 +23,7 @@ from rl_eval.evidence import (
     undefined_reason,
 )
 from rl_eval.formatting import number, times
+from rl_eval.gates.compared import MAX_UNITS, PlayedUnits
 from rl_eval.gates.criterion_check import CriterionCheck, reference_policies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion
@@ -74,6 +75,9 @@ class EvidenceCheck(CriterionCheck):
         self._low, self._high = self._criterion.bounds or (0.0, 1.0)
         self._tests = {reference: self.new_test() for reference in self.references or [""]}
         self._units: list[np.ndarray] = []  # the variable of each unit, for the tests on the order of play
+        self._keeps_values = self._metric.name not in RATIO_METRICS and self._metric.unit == "episode"
+        self._seeds: list[int] = []
+        self._values: list[float | None] = []
 
     def new_test(self) -> SequentialTest:
         """The test, without units."""
@@ -83,7 +87,7 @@ class EvidenceCheck(CriterionCheck):
             "alpha": self._environment.suite.spec.alpha,
             "direction": self.blank.direction,
             "population": self._environment.population(self._criterion.unit),
-            "limit": self._environment.units(self._criterion.unit),
+            "limit": self.blank.units_max,
         }
         against = bool(self.references)
         if self._metric.name in RATIO_METRICS:
@@ -137,18 +141,26 @@ class EvidenceCheck(CriterionCheck):
             if not reference:
                 test.extend(*policy)  # type: ignore[attr-defined]
                 continue
-            try:
-                other = self._environment.reference(reference).between(start, stop)
-                of_reference = self._per_unit(other)
-            except InputError as error:
-                raise InputError(f"the reference {reference}: {error}") from error
-            if self._metric.unit == "case" and not np.array_equal(other.lengths, episodes.lengths):
-                raise InputError(f"{reference} and the policy saw different numbers of cases: set by: estimate")
+            of_reference = self._of_reference(reference, episodes, start, stop)
             if isinstance(test, CaseMeanTest):
                 test.extend(policy[0] - self._factor * of_reference[0], policy[1])
             else:
                 test.extend(*policy, *of_reference)  # type: ignore[attr-defined]
         self._units.append(self._variable(policy))
+        if self._keeps_values and len(policy) == 1:
+            self._seeds += [int(seed) for seed in episodes.seeds]
+            self._values += [None if np.isnan(value) else float(value) for value in policy[0]]
+
+    def _of_reference(self, reference: str, episodes: Episodes, start: int, stop: int) -> tuple[Any, ...]:
+        """What a test takes of a reference, on the episodes of the policy."""
+        try:
+            other = self._environment.reference(reference, self.under).between(start, stop)
+            values = self._per_unit(other)
+        except InputError as error:
+            raise InputError(f"the reference {reference}: {error}") from error
+        if self._metric.unit == "case" and not np.array_equal(other.lengths, episodes.lengths):
+            raise InputError(f"{reference} and the policy saw different numbers of cases: set by: estimate")
+        return values
 
     def _per_unit(self, episodes: Episodes) -> tuple[Any, ...]:
         """What a test takes of one policy: counts, sums and cases, or values; one a unit."""
@@ -198,7 +210,8 @@ class EvidenceCheck(CriterionCheck):
         change = change_in_play(np.concatenate(self._units), self._environment.suite.gate_seed)
         verdict = decide_by_evidence(blank, test.result, test.theta, history=test.history, change=change)
         detail = verdict.detail + self._copies_note(compared=bool(reference)) + self._groups_note(reference)
-        return replace(verdict, metric=self._metric.name, detail=detail)
+        played = PlayedUnits(tuple(self._seeds[:MAX_UNITS]), tuple(self._values[:MAX_UNITS])) if self._values else None
+        return replace(verdict, metric=self.blank.metric, detail=detail, played=played)
 
     def _copies_note(self, *, compared: bool) -> str:
         """How many cases are distinct, and the figure over all rows."""
@@ -219,7 +232,7 @@ class EvidenceCheck(CriterionCheck):
         if not reference:
             rows = [(mean, f"{name} {number(mean)}") for name, mean in means.items()]
         else:
-            others = self._means_of_groups(self._environment.reference(reference).between(0, self._used))
+            others = self._means_of_groups(self._environment.reference(reference, self.under).between(0, self._used))
             rows = [
                 (mean - self._factor * others[name], f"{name} {number(mean)} against {number(others[name])}")
                 for name, mean in means.items()

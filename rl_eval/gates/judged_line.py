@@ -10,7 +10,7 @@ from rl_eval import policy as policies
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief, display_text, short_duration
 from rl_eval.gates.repeats import differing_settings
-from rl_eval.gates.selection import BarePolicy, Selection
+from rl_eval.gates.selection import BarePolicy, PlayedEpisodes, Selection
 from rl_eval.gates.suite import Suite
 from rl_eval.run import INCIDENTAL_KEYS, Run
 
@@ -41,7 +41,8 @@ def judged_lines(suite: Suite, selection: Selection, now: datetime.datetime | No
 def _line(suite: Suite, policy: Run | BarePolicy, now: datetime.datetime) -> str:
     if not isinstance(policy, Run):
         notes = "".join(f"; {note}" for note in policies.notes(policy.path))
-        return display_text(f"{policy.path} (a policy without a run{notes})")
+        what = "played elsewhere" if isinstance(policy, PlayedEpisodes) else "a policy without a run"
+        return display_text(f"{policy.path} ({what}{notes})")
     agent = policy.config.get("agent")
     name = agent.get("name") if isinstance(agent, Mapping) else agent
     facts = [brief(name), f"seed {brief(policy.config.get('seed'))}"]

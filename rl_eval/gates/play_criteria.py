@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rl_eval.errors import InputError
 from rl_eval.gates.criterion_check import CriterionCheck
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.evidence_check import EvidenceCheck
+from rl_eval.gates.recorded_reference import RecordedReferenceCheck
 from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
+from rl_eval.policy import Perturbation
 
 # A useless policy is often known to miss after as few episodes.
 FIRST_OF_CONTROL = 16
@@ -23,6 +26,8 @@ def new_check(environment: SuiteEnvironment, criterion: Criterion, *, clipped: b
     """
     if criterion.spec.by == "estimate":
         return EstimateCheck(environment, criterion)
+    if criterion.compared is not None and criterion.compared.played is not None:
+        return RecordedReferenceCheck(environment, criterion, criterion.compared.played)
     return EvidenceCheck(environment, criterion, clipped)
 
 
@@ -36,7 +41,9 @@ def play_criteria(
 ) -> EpisodeBuffer | None:
     """Play until every check is settled, and at least `episodes.min`; then each has its verdict.
 
-    Returns the episodes, or None if there is nothing to check.
+    Criteria under a perturbation are played for themselves, after the others.
+
+    Returns the episodes without a perturbation, or None if there is nothing to check on them.
 
     Args:
         spec: names the policy; `label` is shown while it plays.
@@ -45,10 +52,33 @@ def play_criteria(
     Raises:
         InputError: the policy cannot be loaded, does not fit, or returns something that is not an action.
     """
+    groups: dict[Perturbation | None, list[CriterionCheck]] = {None: []}
+    for check in checks:
+        groups.setdefault(check.under, []).append(check)
+    played = _play_group(environment, spec, label, groups.pop(None), until_one_fails=until_one_fails)
+    for group in groups.values():
+        if until_one_fails and any(check.missed for check in checks):
+            break
+        try:
+            _play_group(environment, spec, label, group, until_one_fails=until_one_fails)
+        except InputError as error:
+            for check in group:
+                check.set_error(str(error))
+    return played
+
+
+def _play_group(
+    environment: SuiteEnvironment,
+    spec: str,
+    label: str,
+    checks: Sequence[CriterionCheck],
+    *,
+    until_one_fails: bool,
+) -> EpisodeBuffer | None:
     if not checks:
         return None
     most = max(check.episodes for check in checks)
-    buffer = environment.play(spec, label, most)
+    buffer = environment.play(spec, label, most, under=checks[0].under)
     stop = FIRST_OF_CONTROL if until_one_fails else max(_least_episodes(environment, check) for check in checks)
     try:
         while True:

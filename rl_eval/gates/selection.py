@@ -32,6 +32,16 @@ class BarePolicy:
 
 
 @dataclass(frozen=True)
+class PlayedEpisodes(BarePolicy):
+    """What a policy did elsewhere: `episodes:<file>`."""
+
+    @property
+    def file(self) -> str:
+        """The file."""
+        return self.path.partition(":")[2]
+
+
+@dataclass(frozen=True)
 class Selection:
     """The runs of one suite, the newest last, or policies without a run.
 
@@ -76,6 +86,9 @@ def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
             raise InputError(_unfinished(run))
         if not matches_environment(suite, run.config["env"]):
             raise InputError(_other_environment(suite, run))
+    played = [judged for judged in judged_items if isinstance(judged, PlayedEpisodes)]
+    if played and len(played) < len(judged_items):
+        raise InputError(f"{played[0].path} was played elsewhere: judge it without policies that are to play")
     bare = next((judged for judged in judged_items if isinstance(judged, BarePolicy)), None)
     if bare is not None:
         return Selection(
@@ -91,7 +104,7 @@ def _place(judged: Run | BarePolicy) -> str:
 
 def _expand(name: Path | str) -> Sequence[Run | BarePolicy]:
     if isinstance(name, str) and names_policy(name):
-        return [BarePolicy(name)]
+        return [(PlayedEpisodes if name.startswith("episodes:") else BarePolicy)(name)]
     path = Path(name)
     if not path.is_dir():
         raise not_a_policy(str(name))

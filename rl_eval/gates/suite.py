@@ -15,6 +15,7 @@ from rl_eval.domains import DEFAULT, EnvConfig, config_class, domain, validate
 from rl_eval.errors import InputError, nearest
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.formatting import brief
+from rl_eval.gates.compared import Compared
 from rl_eval.gates.needs import known_needs
 from rl_eval.gates.suite_format import FIELDS, CriterionSpec, SuiteSpec
 from rl_eval.gates.yaml_document import YamlDocument
@@ -34,6 +35,7 @@ class Criterion:
         unit: what is counted as one observation.
         bounds: of the value of one unit, for a number over runs of that of one run; None for ratios, and where unknown.
         base: for a metric over runs, the task metric it aggregates.
+        compared: how it compares with a release, for a criterion that `--rl-against` adds; None for all others.
     """
 
     name: str
@@ -43,6 +45,12 @@ class Criterion:
     unit: Literal["episode", "case", "run"]
     bounds: tuple[float, float] | None = None
     base: Metric | None = None
+    compared: Compared | None = None
+
+    @property
+    def shown_metric(self) -> str:
+        """The metric as verdicts name it: `mean_return under noise 0.05`."""
+        return self.metric.name + (f" under {self.spec.under.perturbation}" if self.spec.under else "")
 
     @property
     def direction(self) -> Literal["at_least", "at_most"]:
@@ -63,6 +71,7 @@ class Suite:
         judged: the checked environment its episodes are played on (`env` with `judge_on`).
         items: what pytest shows, the criteria first, and the line of each.
         part: what it plays: its test set, or for choosing between runs the validation part or episodes like it.
+        release_key: what decides how the criteria of `--rl-against` are decided; empty if there are none.
     """
 
     path: Path
@@ -74,6 +83,7 @@ class Suite:
     items: Mapping[str, int] = field(repr=False)
     text: str = field(repr=False)
     part: JudgedPart = "test"
+    release_key: str = ""
 
     @property
     def name(self) -> str:
@@ -199,13 +209,25 @@ def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: st
         raise document.error(
             (*path, "metric"), f"{metric.name} needs runs of {metric.seeds} seed: set runs: {needed} in this suite"
         )
+    if criterion.margin is not None and metric.kind != "task":
+        raise document.error(
+            (*path, "margin"), f"is for metrics of the policy's own episodes, and {metric.name} is none: remove it"
+        )
+    if criterion.under is not None and metric.kind != "task":
+        raise document.error(
+            (*path, "under"), f"is for metrics of the policy's own episodes, and {metric.name} is none: remove it"
+        )
+    if criterion.under is not None and criterion.under.adversarial is not None and spec.policy == "sampled":
+        raise document.error((*path, "under"), "adversarial needs decisions that are not drawn: set policy: greedy")
     if criterion.better_than is not None and (metric.kind != "task" or metric.better is None):
         why = (
             "it is not about a policy's own episodes" if metric.kind != "task" else "neither direction of it is better"
         )
         raise document.error((*path, "better_than"), f"cannot be used with {metric.name}, since {why}: use at_least")
-    unit = _unit(spec, metric, env)
-    bounds = _bounds(spec, base or metric, env)
+    unit = evidence_unit(spec, metric, env)
+    bounds = criterion.bounds or evidence_bounds(spec, base or metric, env)
+    if criterion.bounds is not None and (metric.variable is None or metric.name in RATIO_METRICS):
+        raise document.error((*path, "bounds"), f"{metric.name} is not a mean of values with bounds: remove it")
     if criterion.factor is not None and bounds is not None and bounds[0] < 0:
         raise document.error(
             (*path, "factor"),
@@ -237,13 +259,14 @@ def _finds_nothing(document: YamlDocument, path: Sequence[str], name: str) -> Cr
     return CriterionSpec(metric=f"diagnostic.{name}", at_least=1.0, by="estimate")
 
 
-def _unit(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> Literal["episode", "case", "run"]:
+def evidence_unit(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> Literal["episode", "case", "run"]:
+    """What a metric by evidence counts as one observation."""
     if metric.unit != "case":
         return metric.unit
     return spec.units or ("case" if _independent_cases(env) else "episode")
 
 
-def _bounds(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> tuple[float, float] | None:
+def evidence_bounds(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> tuple[float, float] | None:
     """The least and the most that a unit of a task metric can be; None if that is not known."""
     if metric.name in RATIO_METRICS:
         return 0.0, 1.0

@@ -12,6 +12,7 @@ from gymnasium.vector import VectorEnv
 
 from rl_eval import domains, policy, seeding
 from rl_eval.domains import EnvConfig
+from rl_eval.envs import RankingVector
 from rl_eval.errors import TRUST_IT, InputError, failure
 from rl_eval.gates.case_copies import CaseCopies, count_copies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
@@ -20,6 +21,7 @@ from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_data import environment_of_policy, environment_to_judge, place_of, with_preprocessing_of
 from rl_eval.launchers import Launcher
+from rl_eval.policy import Perturbation
 from rl_eval.rollout import EnvironmentFailure, Episodes, PolicyFailure, stream
 from rl_eval.run import Run
 
@@ -73,7 +75,7 @@ class SuiteEnvironment:
         # Copies that nobody plays on. A policy and its reference play at the same time.
         self._idle: list[tuple[EnvConfig, VectorEnv]] = []
         self._spaces = policy.Spaces.of(self.config, self.idle_copies())
-        self._references: dict[str, EpisodeBuffer | InputError] = {}
+        self._references: dict[tuple[str, Perturbation | None], EpisodeBuffer | InputError] = {}
 
     def _needed(self) -> int:
         """Episodes that some criterion may use."""
@@ -137,7 +139,14 @@ class SuiteEnvironment:
         return self._domain.measured_facts(self.config)
 
     def play(
-        self, spec: str, label: str, episodes: int, *, copies: int | None = None, seed: int | None = None
+        self,
+        spec: str,
+        label: str,
+        episodes: int,
+        *,
+        copies: int | None = None,
+        seed: int | None = None,
+        under: Perturbation | None = None,
     ) -> EpisodeBuffer:
         """The episode buffer of the policy `spec`; it plays episodes when they are needed.
 
@@ -146,9 +155,11 @@ class SuiteEnvironment:
         Args:
             copies: on how many copies, made for this alone; None: on those that all policies take in turn.
             seed: of the policy's own draws; None: the suite's.
+            under: what happens to the observations that the policy sees.
 
         Raises:
-            InputError: the policy cannot be loaded, or does not fit, or the environment failed before.
+            InputError: the policy cannot be loaded, or does not fit, or cannot be perturbed so, or the environment
+                failed before.
         """
         if self._failure is not None:
             raise self._failure
@@ -156,20 +167,30 @@ class SuiteEnvironment:
         spaces = self._spaces if config == self.config else policy.Spaces.of(config, self.idle_copies(config))
         seed = self.suite.gate_seed if seed is None else seed
         acting = policy.load(spec, spaces, config, seed=seed, trust=self.trust)
-        return EpisodeBuffer(self._stream(acting, config, spec, label, episodes, copies, seed))
+        if under is not None:
+            if isinstance(self.idle_copies(config), RankingVector):
+                raise InputError(f"under: {under.kind} is not possible where actions rank cases: remove it")
+            acting = policy.PerturbedPolicy(acting, under, spaces, spec, self.suite.gate_seed)
+            label = f"{label} under {under}"
+        blocks = self._stream(acting, config, spec, label, episodes, copies, seed, split=under is None)
+        return EpisodeBuffer(blocks)
 
-    def reference(self, spec: str) -> EpisodeBuffer:
+    def reference(self, spec: str, under: Perturbation | None = None) -> EpisodeBuffer:
         """All episodes of a policy that others are compared with; played once for all criteria.
+
+        Args:
+            under: what happens to the observations that it sees.
 
         Raises:
             InputError: as `play`, each time.
         """
-        if spec not in self._references:
+        key = spec, under
+        if key not in self._references:
             try:
-                self._references[spec] = self.play(spec, f"{self.suite.name}: {spec}", len(self.seeds))
+                self._references[key] = self.play(spec, f"{self.suite.name}: {spec}", len(self.seeds), under=under)
             except InputError as error:
-                self._references[spec] = error
-        buffer = self._references[spec]
+                self._references[key] = error
+        buffer = self._references[key]
         if isinstance(buffer, InputError):
             raise buffer
         return buffer
@@ -183,6 +204,7 @@ class SuiteEnvironment:
         episodes: int,
         copies: int | None,
         seed: int,
+        split: bool,
     ) -> Iterator[Episodes]:
         def report(done: int) -> None:
             if self.on_episodes:
@@ -192,7 +214,7 @@ class SuiteEnvironment:
         own = copies is not None
         vector = None
         try:
-            if self.workers is not None and not own and can_be_split(spec, greedy):
+            if self.workers is not None and split and not own and can_be_split(spec, greedy):
                 blocks = self._stream_elsewhere(self.workers, config, spec, episodes, seed, report)
             else:
                 vector = self._make(self._domain.in_one_process(config), copies) if own else self._take(config)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from rl_eval.exposure import ROUNDINGS
 from rl_eval.formatting import brief
+from rl_eval.policy import Perturbation
 
 # Items that pytest shows besides the criteria.
 ITEMS = ("controls", "attainable", "held_out")
@@ -32,6 +33,12 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _require_order(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    if bounds is not None and bounds[0] >= bounds[1]:
+        raise ValueError(f"[{bounds[0]:g}, {bounds[1]:g}] is not a range: give the lower bound first")
+    return bounds
+
+
 Number = Annotated[float, BeforeValidator(_number)]
 NotNegative = Annotated[float, Field(ge=0), BeforeValidator(_number)]
 Positive = Annotated[float, Field(gt=0), BeforeValidator(_number)]
@@ -41,6 +48,36 @@ Policies = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class UnderSpec(_Strict):
+    """What happens to observations while a criterion is decided, on the same episodes."""
+
+    noise: Positive | None = Field(None, description="standard deviation of a normal draw that each number gets")
+    drop_features: Annotated[float, Field(gt=0, le=1), BeforeValidator(_number)] | None = Field(
+        None, description="probability that a number of an observation is 0, drawn in each step"
+    )
+    delay: int | None = Field(None, ge=1, le=1000, description="steps by which observations come late")
+    adversarial: Positive | None = Field(
+        None,
+        description="each number is changed by at most this, to the worst of random changes and, where the policy "
+        "gives probabilities, of steps along their gradient",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> UnderSpec:
+        if len(self._given()) != 1:
+            raise ValueError(f"has {' and '.join(self._given()) or 'nothing'}: give exactly one perturbation")
+        return self
+
+    def _given(self) -> list[str]:
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
+
+    @property
+    def perturbation(self) -> Perturbation:
+        """It, as policies take it."""
+        (kind,) = self._given()
+        return Perturbation(kind, getattr(self, kind))  # type: ignore[arg-type]
 
 
 class CriterionSpec(_Strict):
@@ -53,11 +90,23 @@ class CriterionSpec(_Strict):
     better_than: Policies | None = Field(
         None, description="policies that play the same episodes; each must be beaten (constant:* is every constant)"
     )
-    margin: NotNegative | None = Field(None, description="with better_than: beaten by more than this")
+    margin: NotNegative | None = Field(
+        None,
+        description="with better_than: beaten by more than this; with at_least or at_most: how much worse than the "
+        "release of `--rl-against` it may be, which does not move the bar",
+    )
     factor: Positive | None = Field(
         None,
         description="with better_than: the bar is the other policy's value times this factor; stricter below 1 if "
         "lower is better, above 1 if higher is better",
+    )
+    under: UnderSpec | None = Field(
+        None, description="the policy, and what it is compared with, plays with perturbed observations"
+    )
+    bounds: Annotated[tuple[Number, Number], BeforeValidator(_as_tuple)] | None = Field(
+        None,
+        description="lowest and highest value of an episode; default: those of the metric, for returns "
+        "episodes.return_bounds",
     )
     by: Literal["estimate", "evidence"] = Field(
         "evidence",
@@ -69,6 +118,11 @@ class CriterionSpec(_Strict):
         description="for a metric over runs by evidence: assume that the runs are normally distributed. It decides "
         "with few runs, and is wrong if some runs collapse; without it only the bounds of the metric are assumed",
     )
+
+    @field_validator("bounds")
+    @classmethod
+    def _in_order(cls, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+        return _require_order(bounds)
 
     @model_validator(mode="after")
     def _one_condition(self) -> CriterionSpec:
@@ -86,8 +140,6 @@ class CriterionSpec(_Strict):
             raise ValueError(f"{what}: give exactly one of at_least, at_most and better_than")
         if self.better_than is not None and not self.better_than:
             raise ValueError("has an empty better_than: name at least one policy, such as constant:0")
-        if self.margin is not None and self.better_than is None:
-            raise ValueError("has a margin without better_than: move the margin into the threshold")
         if self.factor is not None and self.better_than is None:
             raise ValueError("has a factor without better_than: move the factor into the threshold")
         return self
@@ -131,9 +183,7 @@ class EpisodesSpec(_Strict):
     @field_validator("return_bounds")
     @classmethod
     def _in_order(cls, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
-        if bounds is not None and bounds[0] >= bounds[1]:
-            raise ValueError(f"[{bounds[0]:g}, {bounds[1]:g}] is not a range: give the lower bound first")
-        return bounds
+        return _require_order(bounds)
 
 
 class NearDuplicatesSpec(_Strict):
@@ -265,4 +315,5 @@ FIELDS = {
     "episodes": [*EpisodesSpec.model_fields],
     "near_duplicates": [*NearDuplicatesSpec.model_fields],
     "criteria.*": [*CriterionSpec.model_fields],
+    "criteria.*.*": [*UnderSpec.model_fields],
 }

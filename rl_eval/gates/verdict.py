@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rl_eval.evidence import Change, EvidenceHistory, EvidenceResult, meets
 from rl_eval.formatting import COMPARISON_SIGNS, interval_ends, number, quantity
+from rl_eval.gates.compared import PlayedUnits
 from rl_eval.gates.suite import JudgedPart
 
 # INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, from train.py alone, is what one run cannot show; NOT_CHECKED,
@@ -37,6 +38,7 @@ class CriterionVerdict:
         population: by evidence, whether it is about future cases (source) or about this finite set (set).
         reference: the policy that the estimate is a paired difference to, or whose value the threshold is.
         factor: of the reference's value; None if it is compared as it is.
+        played: by evidence over episodes, what the policy of `run` had in each of them.
         history: by evidence, how it grew while the policy of `run` played.
         worst: the episodes of `run` that were worst by the metric, the worst first: the seed, or the index in a finite
             set, and the value.
@@ -64,6 +66,7 @@ class CriterionVerdict:
     history: EvidenceHistory | None = None
     factor: float | None = None
     worst: tuple[tuple[int, float], ...] = ()
+    played: PlayedUnits | None = None
 
     @property
     def lead(self) -> float:
@@ -146,11 +149,12 @@ class SuiteVerdict:
 
 
 def _criterion(values: Mapping[str, Any]) -> CriterionVerdict:
-    interval, history = values.get("interval"), values.get("history")
+    interval, history, played = values.get("interval"), values.get("history"), values.get("played")
     points = EvidenceHistory(**{name: tuple(series) for name, series in history.items()}) if history else None
+    units = PlayedUnits(**{name: tuple(series) for name, series in played.items()}) if played else None
     worst = tuple((seed, value) for seed, value in values.get("worst", ()))
     fields = {**values, "interval": tuple(interval) if interval else None, "history": points, "worst": worst}
-    return CriterionVerdict(**fields)
+    return CriterionVerdict(**{**fields, "played": units})
 
 
 def item_verdict(suite: str, item: str) -> CriterionVerdict:

@@ -1,15 +1,18 @@
-"""Read `verdict.json` of a run directory, which may come from anyone."""
+"""`verdict.json` of a run directory and the verdict file of a pytest session, either of which may come from anyone."""
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from rl_eval import __version__
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief
 from rl_eval.gates.verdict import DIRECTION_SIGNS, SuiteVerdict
-from rl_eval.run import read_verdicts
+from rl_eval.run import read_verdicts, write_json
 
 MAX_CRITERIA = 100
 
@@ -17,10 +20,13 @@ MAX_CRITERIA = 100
 def read_suite_verdicts(run: Path) -> tuple[SuiteVerdict, ...]:
     """The suites that judged a run, every field checked.
 
+    Args:
+        run: its directory, or a verdict file.
+
     Raises:
         InputError: `verdict.json` is missing, a link, damaged, not a verdict, or contradicts itself.
     """
-    file, values = run / "verdict.json", read_verdicts(run)
+    file, values = run / "verdict.json" if run.is_dir() else run, read_verdicts(run)
     for index, fields in enumerate(values):
         if "part" not in fields:
             raise InputError(f"{file} is damaged at suites.{index}.part (it is missing): judge the run again")
@@ -36,6 +42,16 @@ def read_suite_verdicts(run: Path) -> tuple[SuiteVerdict, ...]:
         if fault := _contradiction(suite):
             raise InputError(f"{file} is damaged at suites.{index} ({fault}): judge the run again")
     return suites
+
+
+def write_verdict_file(file: Path, suites: Sequence[SuiteVerdict]) -> None:
+    """Write the verdicts of a session.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    written = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_json(file, {"rl_eval": __version__, "written": written, "suites": [suite.to_json() for suite in suites]})
 
 
 def _contradiction(suite: SuiteVerdict) -> str | None:

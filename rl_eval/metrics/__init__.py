@@ -8,6 +8,7 @@ from rl_eval.metrics._actions import action_share
 from rl_eval.metrics._artefacts import artefacts_complete, disagreements, numbers_agree
 from rl_eval.metrics._confusion import Confusion, confusion
 from rl_eval.metrics._detection import accuracy, f1, false_positive_rate, mcc, precision, recall
+from rl_eval.metrics._facts import fact
 from rl_eval.metrics._registry import (
     METRICS,
     Metric,
@@ -24,8 +25,8 @@ from rl_eval.metrics._runs import same_seed_return_std, seed_mean, seed_std, see
 from rl_eval.metrics._training import learning_trend, training, value_loss_ratio
 
 register(
-    accuracy, action_share, artefacts_complete, f1, false_positive_rate, learning_trend, mcc, mean_length, mean_return,
-    median_return, min_return, numbers_agree, precision, recall, same_seed_return_std, seed_mean, seed_std,
+    accuracy, action_share, artefacts_complete, f1, fact, false_positive_rate, learning_trend, mcc, mean_length,
+    mean_return, median_return, min_return, numbers_agree, precision, recall, same_seed_return_std, seed_mean, seed_std,
     seed_variance, success_rate, training, value_loss_ratio,
 )  # fmt: skip
 METRICS.mark_built_in(*METRICS)

@@ -35,7 +35,7 @@ class Metric:
             run: `(values [R]) -> float`, one value of the metric `base` a run;
             artefact: `(run) -> list[str]`, the faults; the value is 1 when there are none, else 0.
         description: one line, shown by the docs.
-        needs: the outcomes it reads.
+        needs: the outcomes it reads; `<name>` is the name that a family by prefix gets.
         settings: the fields of the environment's config that must not be null.
         unit: what it is a number over.
         better: which direction is better, None if neither is.
@@ -124,7 +124,8 @@ def lookup(name: str) -> Metric:
         if start and name.startswith(start) and name != start:
             key = name.removeprefix(start)
             variable = _with_key(family.variable, key) if family.variable else None
-            return replace(family, name=name, compute=_with_key(family.compute, key), variable=variable)
+            needs = tuple(key if needed == "<name>" else needed for needed in family.needs)
+            return replace(family, name=name, compute=_with_key(family.compute, key), variable=variable, needs=needs)
         if end and name.endswith(end):
             base = _with_exact_name(name.removesuffix(end))
             if base is not None and base.kind == "task":

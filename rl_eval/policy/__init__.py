@@ -3,10 +3,12 @@
 A policy is named by one string: a run directory, or `<prefix>:<rest>` of a registered source.
 """
 
+from rl_eval.policy._adversary import Gradients, gradient_changes, random_changes
 from rl_eval.policy._agents import AgentsSource
 from rl_eval.policy._any_actions import has_points
 from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._ensemble import EnsembleSource
+from rl_eval.policy._episodes import EpisodesSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
 from rl_eval.policy._identity import (
     BUILT_IN,
@@ -21,6 +23,7 @@ from rl_eval.policy._identity import (
 from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
 from rl_eval.policy._onnx_metadata import describe_preprocessing, preprocessing_file
 from rl_eval.policy._onnx_spaces import onnx_spaces
+from rl_eval.policy._perturbed import Perturbation, PerturbedPolicy
 from rl_eval.policy._policy import Policy, Spaces, action_space_from_json, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
 from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
@@ -43,6 +46,7 @@ register(
     SklearnSource(),
     EnsembleSource(),
     AgentsSource(),
+    EpisodesSource(),
 )
 SOURCES.mark_built_in(*SOURCES)
 
@@ -50,8 +54,11 @@ __all__ = [
     "BUILT_IN",
     "SOURCES",
     "Constant",
+    "Gradients",
     "HttpPolicy",
     "OnnxPolicy",
+    "Perturbation",
+    "PerturbedPolicy",
     "Policy",
     "PythonPolicy",
     "Random",
@@ -66,6 +73,7 @@ __all__ = [
     "choose_actions",
     "describe_preprocessing",
     "digest",
+    "gradient_changes",
     "has_points",
     "identity",
     "is_cacheable",
@@ -78,6 +86,7 @@ __all__ = [
     "onnx_spaces",
     "preprocessing",
     "preprocessing_file",
+    "random_changes",
     "register",
     "scores",
 ]

@@ -64,6 +64,11 @@ class OnnxPolicy:
             raise AttributeError(f"policy {self._spec!r} has no probabilities")
         return self._probabilities
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether an output of the graph is an input of its next call."""
+        return bool(self._inputs.memory)
+
     def act(
         self,
         obs: np.ndarray,

@@ -30,6 +30,11 @@ class PythonPolicy:
         self._function, self._name, self._spaces, self._randomness = function, name, spaces, randomness
         self._keywords = _parameters(function) & {"greedy", "mask", "episode_start"}
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether the function hears when episodes start."""
+        return "episode_start" in self._keywords
+
     def act(
         self,
         obs: np.ndarray,

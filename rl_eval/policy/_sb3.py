@@ -35,6 +35,7 @@ class StableBaselines3Policy:
         self._spec, self._spaces = spec, spaces
         self._takes_mask = "action_masks" in inspect.signature(model.predict).parameters
         self._memory: list[Any] = []  # of each copy, None before its first call
+        self.has_memory = hasattr(model, "policy") and hasattr(model.policy, "lstm_actor")
 
     def act(
         self,

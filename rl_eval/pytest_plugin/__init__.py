@@ -17,9 +17,12 @@ import pytest
 
 from rl_eval.errors import InputError
 from rl_eval.formatting import display_text
+from rl_eval.pytest_plugin._badge import require_badge_name
+from rl_eval.pytest_plugin._github import report_to_github
 from rl_eval.pytest_plugin._items import SuiteFile, SuiteItem
 from rl_eval.pytest_plugin._session import SESSION, SHARED, GateSession
 from rl_eval.pytest_plugin._summary import print_summary, status_of, with_sentences, wrapped
+from rl_eval.pytest_plugin._written_files import write_files
 
 __all__ = ["SuiteFile", "SuiteItem"]
 
@@ -97,6 +100,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ),
     )
     group.addoption(
+        "--rl-against",
+        metavar="RUN|FILE.json",
+        dest="rl_eval_against",
+        help="for each criterion with a margin: no worse than this run, policy or verdict file by more than the margin",
+    )
+    group.addoption(
+        "--rl-verdict",
+        metavar="FILE.json",
+        dest="rl_eval_verdict",
+        help="write the verdicts to this file, for `rl-eval report` and `rl-eval compare`",
+    )
+    group.addoption(
+        "--rl-badge",
+        metavar="FILE.svg|FILE.json",
+        dest="rl_eval_badge",
+        help="write a badge: a picture, or the JSON of an endpoint badge of shields.io",
+    )
+    group.addoption(
         "--rl-machine",
         metavar="NAME",
         dest="rl_eval_machine",
@@ -114,6 +135,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("rl_eval_workers") and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError("--rl-workers cannot be used with -n: it plays one suite after another")
     try:
+        if badge := config.getoption("rl_eval_badge"):
+            require_badge_name(Path(badge))
         config.stash[SESSION] = GateSession(config)
     except InputError as error:
         raise pytest.UsageError(display_text(str(error))) from None
@@ -218,6 +241,9 @@ def pytest_report_teststatus(report: Any) -> Any:
     return status_of(report)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print each suite, from the reports alone, so that it works under xdist too."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print each suite, from the reports alone, so that it works under xdist too; and write what CI shows."""
     print_summary(terminalreporter)
+    if not hasattr(config, "workerinput"):  # a worker of xdist has a terminal of its own, which nobody sees
+        write_files(terminalreporter, config.stash[SESSION])
+        report_to_github(terminalreporter)

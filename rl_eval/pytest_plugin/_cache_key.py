@@ -66,6 +66,7 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
                 "files": data_sha256(env) or "",  # with the order of rows, in which cases are played
                 "judged": " ".join(str(judged.path) for judged in selection.runs),
                 "too few": str(selection.too_few),
+                "release": suite.release_key,
             },
         )
     except (InputError, OSError):  # judging reports what is wrong
@@ -110,7 +111,8 @@ def _policies_of(suite: Suite, selection: Selection) -> Iterator[str]:
     yield from (judged.path for judged in selection.runs if not isinstance(judged, Run))
     yield from suite.spec.controls
     for criterion in suite.criteria:
-        yield from criterion.spec.better_than or ()
+        if criterion.compared is None or criterion.compared.played is None:
+            yield from criterion.spec.better_than or ()
     if suite.spec.attainable:
         yield suite.spec.attainable
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,17 @@ import pytest
 from rl_eval.errors import InputError
 from rl_eval.formatting import display_text, number, short_path
 from rl_eval.pytest_plugin._session import SESSION
-from rl_eval.pytest_plugin._summary import NOT_JUDGED, TRAIN_COMMAND
+from rl_eval.pytest_plugin._summary import INTERVAL_ENDS, NOT_JUDGED, TRAIN_COMMAND
 
 if TYPE_CHECKING:
     from rl_eval.gates import CriterionVerdict, Suite
 
 # What a report carries to the summary, to --junitxml and through xdist.
 _PROPERTIES = (
-    "suite", "criterion", "metric", "by", "decision", "estimate", "interval", "direction", "threshold", "units",
+    "suite", "criterion", "metric", "by", "decision", "estimate", "direction", "threshold", "units",
     "units_max", "unit", "decided_at", "more", "population", "reference", "factor", "run", "detail",
 )  # fmt: skip
+_WITHOUT_RUN = ("suite", "criterion", "metric", "by", "decision", "direction", "threshold", "detail")
 
 
 class SuiteFile(pytest.File):
@@ -32,7 +33,7 @@ class SuiteFile(pytest.File):
 
         try:
             suite = load_suite(self.path, label=self.nodeid, trust=self.config.getoption("rl_eval_trust"))
-            suite = self.config.stash[SESSION].with_data(suite)
+            suite = self.config.stash[SESSION].with_release(self.config.stash[SESSION].with_data(suite))
         except InputError as error:
             raise self.CollectError(display_text(str(error))) from None
         for name, line in suite.items.items():
@@ -60,6 +61,7 @@ class SuiteItem(pytest.Item):
             self.user_properties.append((NOT_JUDGED, verdict.detail))
             if suite_verdict.train_command:
                 self.user_properties.append((TRAIN_COMMAND, suite_verdict.train_command))
+            self._add_properties(verdict, _WITHOUT_RUN, verdict.detail)
             if first is not self:
                 pytest.skip(f"not judged: see {first.nodeid}")
             pytest.fail(verdict.detail, pytrace=False)
@@ -67,14 +69,19 @@ class SuiteItem(pytest.Item):
         if cost := self.config.stash[SESSION].cost_of(self.suite):
             self.user_properties.append(("cost", cost))
         detail = verdict.detail if first is self else f"as {first.nodeid}"
-        values = [(name, detail if name == "detail" else getattr(verdict, name)) for name in _PROPERTIES]
-        self.user_properties.extend((name, value) for name, value in values if value is not None)
+        self._add_properties(verdict, _PROPERTIES, detail)
+        ends = zip(INTERVAL_ENDS, verdict.interval or (None, None), strict=True)
+        self.user_properties.extend((name, end) for name, end in ends if end is not None)
         self.user_properties.append(("part", suite_verdict.part))
         if verdict.decision == "ERROR":
             pytest.fail(detail, pytrace=False)
         if verdict.decision == "NOT_CHECKED":  # neither a pass nor a failure
             pytest.skip(f"not checked: {detail}")
         self._verdict = verdict
+
+    def _add_properties(self, verdict: CriterionVerdict, names: Sequence[str], detail: str) -> None:
+        values = [(name, detail if name == "detail" else getattr(verdict, name)) for name in names]
+        self.user_properties.extend((name, value) for name, value in values if value is not None)
 
     def _first_with(self, detail: str) -> SuiteItem:
         """The first item of this session and suite that is an error for the same reason."""

@@ -26,6 +26,7 @@ from rl_eval.pytest_plugin._sudden_exit import refused_exits
 if TYPE_CHECKING:
     from rl_eval.cost import Rate
     from rl_eval.gates import DataPlaces, Selection, Suite, SuiteVerdict
+    from rl_eval.gates.release import Release
     from rl_eval.launchers import Launcher
 
 SHARED = "rl_eval_shared"
@@ -35,7 +36,7 @@ class GateSession:
     """Judges each suite once a session, however many processes take part.
 
     Raises:
-        InputError: `--rl-data`, `--rl-workers` or `--rl-machine` cannot be understood.
+        InputError: `--rl-data`, `--rl-workers`, `--rl-machine` or `--rl-against` cannot be understood.
     """
 
     def __init__(self, config: pytest.Config):
@@ -59,10 +60,20 @@ class GateSession:
             self._workers = workers_settings(text)
         if config.getoption("rl_eval_machine") or config.getoption("rl_eval_prices"):
             self._rate  # noqa: B018  # a mistake in them is reported before anything is judged
+        self._release  # noqa: B018  # as above
         self.owns_shared = False
         folder = getattr(config, "workerinput", {}).get(SHARED)
         # a worker on another machine cannot see the folder, and judges by itself
         self.shared: Path | None = Path(folder) if folder and Path(folder).is_dir() else None
+
+    @cached_property
+    def _release(self) -> Release | None:
+        """What policies are to be no worse than."""
+        if not (name := self._config.getoption("rl_eval_against")):
+            return None
+        from rl_eval.gates import read_release
+
+        return read_release(name, self._config.invocation_params.dir)
 
     @cached_property
     def _rate(self) -> Rate:
@@ -71,7 +82,7 @@ class GateSession:
 
         prices = self._config.getoption("rl_eval_prices")
         return chosen_machine(
-            read_prices(self._path(prices) if prices else None), self._config.getoption("rl_eval_machine"), gpu=None
+            read_prices(self.path(prices) if prices else None), self._config.getoption("rl_eval_machine"), gpu=None
         )
 
     def share_with_workers(self) -> Path:
@@ -95,6 +106,16 @@ class GateSession:
 
         place = self._places.of(suite) if self._places else None
         return with_data(suite, place) if place is not None and place.exists() else suite
+
+    def with_release(self, suite: Suite) -> Suite:
+        """The suite with the criteria that `--rl-against` adds.
+
+        Raises:
+            InputError: a criterion has the name of one of them.
+        """
+        from rl_eval.gates import with_release
+
+        return suite if self._release is None else with_release(suite, self._release)
 
     def missing(self, suite: Suite) -> str | None:
         """What a suite needs and does not have: extras, or data that neither it nor `--rl-data` provides; else None."""
@@ -129,6 +150,18 @@ class GateSession:
             with self._lock(key):
                 self._verdicts[suite.path] = self._read_shared(key) or self._evaluate(suite, key)
         return self._verdicts[suite.path]
+
+    def verdicts(self) -> list[SuiteVerdict]:
+        """Those of this session, by file, also from workers that share a folder with this process."""
+        from rl_eval.gates import SuiteVerdict
+
+        found = {verdict.file: verdict for verdict in self._verdicts.values()}
+        for file in sorted(self.shared.glob("*.json")) if self.shared else ():
+            values = json.loads(file.read_text())
+            if not isinstance(values, list):  # doctor's findings
+                verdict = SuiteVerdict.from_json(values)
+                found.setdefault(verdict.file, verdict)
+        return [found[name] for name in sorted(found)]
 
     def cost_of(self, suite: Suite) -> str:
         """What it took to judge a suite in this session; empty if its verdict is from another."""
@@ -175,7 +208,7 @@ class GateSession:
         """The first findings; from an earlier session where nothing has changed since."""
         from rl_eval.gates import verdict_cache
 
-        folder = self._path(verdict_cache.FOLDER)
+        folder = self.path(verdict_cache.FOLDER)
         key = findings_key(run) if self._config.getoption("rl_eval_gate_cache") == "on" else None
         if key is not None and (findings := verdict_cache.read_findings(folder, key)) is not None:
             return findings
@@ -233,7 +266,7 @@ class GateSession:
         from rl_eval.gates import evaluate_suite, ledger, verdict_cache
         from rl_eval.production.audit.runs import append_verdict
 
-        folder = self._path(verdict_cache.FOLDER)
+        folder = self.path(verdict_cache.FOLDER)
         trust = self._config.getoption("rl_eval_trust")
         cached = self._config.getoption("rl_eval_gate_cache") == "on"
         key = verdict_key(suite, selection, trust) if cached else None
@@ -243,7 +276,7 @@ class GateSession:
                 verdict = evaluate_suite(suite, selection, trust=trust, workers=self._start_workers())
             if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared
                 verdict_cache.write(folder, key, verdict.to_json())
-        recorded_in = self._path(self._config.getoption("rl_eval_ledger") or ledger.DEFAULT)
+        recorded_in = self.path(self._config.getoption("rl_eval_ledger") or ledger.DEFAULT)
         verdict = ledger.record_verdict(recorded_in, selection, verdict)
         append_verdict("pytest", verdict)
         return verdict
@@ -268,11 +301,11 @@ class GateSession:
         from rl_eval.gates import named_runs, newest_group
         from rl_eval.policy import canonical, names_policy
 
-        outputs = self._path(self._config.getoption("rl_eval_outputs") or "outputs")
+        outputs = self.path(self._config.getoption("rl_eval_outputs") or "outputs")
         if run_names := self._config.getoption("rl_eval_run"):
             chosen = {name: run_by_word(name, suite, outputs) for name in run_names if name in WORDS}
             paths = [
-                chosen[name][0] if name in chosen else canonical(name) if names_policy(name) else self._path(name)
+                chosen[name][0] if name in chosen else canonical(name) if names_policy(name) else self.path(name)
                 for name in run_names
             ]
             return replace(named_runs(suite, paths), reasons=tuple(reason for _, reason in chosen.values()))
@@ -288,7 +321,8 @@ class GateSession:
             _train_missing.train(self._config, suite)
             return newest_group(suite, outputs)
 
-    def _path(self, path: str | Path) -> Path:
+    def path(self, path: str | Path) -> Path:
+        """A path that was given on the command line, from where pytest was started."""
         return short_path(self._config.invocation_params.dir / path)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Properties of a report that is not about a criterion: why the whole suite is not judged, and what would train a run.
 NOT_JUDGED, TRAIN_COMMAND = "not_judged", "train_command"
 FACTS = ("judged", "test set", "assumed", "cost")
+# An end that is infinite has no property.
+INTERVAL_ENDS = ("interval_low", "interval_high")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def wrapped(lines: Iterable[str], writer: Any) -> list[str]:
 
 
 @dataclass
-class _SuiteReports:
+class SuiteReports:
     """What the reports of one suite's items carry.
 
     Attributes:
@@ -66,7 +68,7 @@ class _SuiteReports:
 
 def print_summary(reporter: Any) -> None:
     """Each suite with what it judged and the table of its criteria, then those that are not judged."""
-    suites, passed_over = _suites(reporter)
+    suites, passed_over = suites_of(reporter)
     if not suites:
         return
     from rl_eval.terminal import console_for, print_labelled, print_suite
@@ -84,16 +86,16 @@ def print_summary(reporter: Any) -> None:
         print_labelled(console, "passed over:", sentence, "bold yellow", indent=2)
 
 
-def _suites(reporter: Any) -> tuple[dict[str, _SuiteReports], list[str]]:
+def suites_of(reporter: Any) -> tuple[dict[str, SuiteReports], list[str]]:
     """File -> its reports, in the order of the session; and the runs that were passed over."""
-    suites: dict[str, _SuiteReports] = {}
+    suites: dict[str, SuiteReports] = {}
     passed_over: dict[str, None] = {}  # in order, without duplicates
-    for report in sorted(_reports(reporter), key=lambda report: report.location[:1]):
-        properties = dict(report.user_properties)
+    for report in sorted(reports_of(reporter), key=lambda report: report.location[:1]):
+        properties = properties_of(report)
         passed_over |= {value: None for name, value in report.user_properties if name == "passed_over"}
         if "decision" not in properties and NOT_JUDGED not in properties:
             continue
-        suite = suites.setdefault(report.nodeid.partition("::")[0], _SuiteReports())
+        suite = suites.setdefault(report.nodeid.partition("::")[0], SuiteReports())
         if NOT_JUDGED in properties:
             suite.not_judged, suite.train_command = properties[NOT_JUDGED], properties.get(TRAIN_COMMAND)
             continue
@@ -103,13 +105,21 @@ def _suites(reporter: Any) -> tuple[dict[str, _SuiteReports], list[str]]:
     return suites, list(passed_over)
 
 
-def _reports(reporter: Any) -> Iterable[Any]:
+def properties_of(report: Any) -> dict[str, Any]:
+    """The properties of a report, with its interval as the table takes it."""
+    properties = dict(report.user_properties)
+    if properties.keys() & set(INTERVAL_ENDS):
+        properties["interval"] = tuple(properties.get(end) for end in INTERVAL_ENDS)
+    return properties
+
+
+def reports_of(reporter: Any) -> Iterable[Any]:
     """One report an item: that of the phase which carries its verdict."""
     reports = (report for reports in reporter.stats.values() for report in reports)
     return {report.nodeid: report for report in reports if getattr(report, "user_properties", ())}.values()
 
 
-def _print_not_judged(suites: dict[str, _SuiteReports], reporter: Any, console: Console) -> None:
+def _print_not_judged(suites: dict[str, SuiteReports], reporter: Any, console: Console) -> None:
     """Suites of which no item is judged: those without a run with the command that trains one, others with a reason."""
     from rl_eval.gates.training_commands import DATA_PLACEHOLDER
     from rl_eval.terminal import print_commands, print_labelled

@@ -46,19 +46,12 @@ def run_page(path: Path, *, trust: bool = False) -> str:
     behaviour = _behaviour_of(run, trust, missing)
     findings = findings_of(run, missing, trust=trust)
     group = [curves.Group(path.name, [run.curves])]
-    suites = [_suite(suite) for suite in run.suites]
-    evidence = [row for suite in run.suites for row in verdicts.evidence(suite)]
+    judged = judged_values(run.suites)
     values: dict[str, Any] = {
         "headline": verdicts.headline(run.suites, damaged=run.damaged_verdict),
         "facts": facts(run),
         "missing": missing,
-        "suites": suites,
-        "validation": verdicts.on_validation(run.suites),
-        "evidence": evidence,
-        "evidence_legend": charts.legend([("for PASS", 1), ("for FAIL", 2)]),
-        "alpha": run.suites[0].alpha if run.suites else 0.05,
-        "odds": number(1 / run.suites[0].alpha if run.suites and run.suites[0].alpha else 20.0, 3),
-        "unit": evidence[0].verdict.unit if evidence else "unit",
+        **judged,
         "findings": None if findings is None else [("", finding) for finding in findings],
         "learning": curves.learning(group, bars(run), validation_metric(run)),
         "optimisation": curves.optimisation(group),
@@ -74,7 +67,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
     }
     present = {
         **{name: bool(values[name]) for name in ("evidence", "behaviour")},
-        "criteria": bool(suites),
+        "criteria": bool(judged["suites"]),
         "findings": values["findings"] is not None,
         "learning": bool(values["learning"] or values["optimisation"]),
         "reward": bool(values["terms"] or values["rewards"]),
@@ -82,6 +75,20 @@ def run_page(path: Path, *, trust: bool = False) -> str:
     }
     contents = [(anchor, name) for anchor, name in SECTIONS if present[anchor]]
     return render("run.html", title=title(run), contents=contents, **values)
+
+
+def judged_values(suites: Sequence[SuiteVerdict]) -> dict[str, Any]:
+    """What `_criteria.html` shows of verdicts."""
+    evidence = [row for suite in suites for row in verdicts.evidence(suite)]
+    return {
+        "suites": [_suite(suite) for suite in suites],
+        "validation": verdicts.on_validation(suites),
+        "evidence": evidence,
+        "evidence_legend": charts.legend([("for PASS", 1), ("for FAIL", 2)]),
+        "alpha": suites[0].alpha if suites else 0.05,
+        "odds": number(1 / suites[0].alpha if suites and suites[0].alpha else 20.0, 3),
+        "unit": evidence[0].verdict.unit if evidence else "unit",
+    }
 
 
 def title(run: JudgedRun) -> str:

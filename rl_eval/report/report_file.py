@@ -9,14 +9,16 @@ from rl_eval.errors import InputError
 from rl_eval.report.html_page import write
 from rl_eval.report.one_run import run_page
 from rl_eval.report.several_runs import runs_page
+from rl_eval.report.verdict_page import verdict_page
 from rl_eval.run import expand_sweeps
 
 
 def write_report(paths: Sequence[Path], out: Path | None = None, *, trust: bool = False) -> Path:
-    """Write the page on some runs; a sweep means all of its runs.
+    """Write the page on some runs, or on a verdict file of pytest; a sweep means all of its runs.
 
     Args:
-        out: the file to write; None: `report.html` in the run, the sweep, or the common folder of the runs.
+        out: the file to write; None: `report.html` in the run, the sweep, or the common folder of the runs; for a
+            verdict file, its name with `.html`.
         trust: whether an environment that a run names may import a module.
 
     Returns:
@@ -25,6 +27,8 @@ def write_report(paths: Sequence[Path], out: Path | None = None, *, trust: bool 
     Raises:
         InputError: no run is named, one is not a run, or the page cannot be written.
     """
+    if verdict := next((path for path in paths if path.is_file()), None):
+        return _write_verdict_page(verdict, paths, out)
     runs = expand_sweeps(paths)
     for run in runs:
         if not (run / "run.json").is_file():
@@ -45,6 +49,18 @@ def write_report(paths: Sequence[Path], out: Path | None = None, *, trust: bool 
         html = runs_page(runs, folder.resolve().name, file.parent, trust=trust)
     write(file, html)
     return file
+
+
+def _write_verdict_page(file: Path, paths: Sequence[Path], out: Path | None) -> Path:
+    if len(paths) > 1:
+        raise InputError(f"{file} is a file, and a page on a verdict file is about it alone: name it alone")
+    if file.name == "run.json":
+        raise InputError(f"{file} is inside a run: name the run directory, {file.parent}")
+    page = out or file.with_suffix(".html")
+    if page.is_symlink():
+        raise InputError(f"{page} is a link: name another file with --out")
+    write(page, verdict_page(file))
+    return page
 
 
 def _common_folder(runs: Sequence[Path], out: Path | None) -> Path:

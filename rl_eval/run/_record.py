@@ -115,10 +115,13 @@ def read_record(path: Path | str) -> RunRecord:
 def read_verdicts(directory: Path) -> list[dict[str, Any]]:
     """The suites in the `verdict.json` of a run, each with a list `criteria` of mappings; the rest is not checked.
 
+    Args:
+        directory: of the run, or a verdict file.
+
     Raises:
         InputError: the file is missing, a link, damaged, or not a verdict.
     """
-    file = directory / "verdict.json"
+    file = directory / "verdict.json" if directory.is_dir() else directory
     refuse_link(file)
     if not file.is_file():
         raise InputError(f"{file} does not exist: the run has not been judged")

@@ -65,7 +65,6 @@ BROKEN = [
     ("at_least: 475", "min: 475", 7, "criteria.solved.min: there is no such key: did you mean 'at_least'?"),
     ("at_least: 475", "maximum: 475", 7, "criteria.solved.maximum: there is no such key: did you mean 'at_most'?"),
     ("metric: mean_return, ", "", 7, "criteria.solved: has neither metric nor diagnostic: give one of them"),
-    ("at_least: 475", "at_least: 475, margin: 3", 7, "margin without better_than"),
     ("at_least: 475", "at_least: 475, factor: 3", 7, "factor without better_than"),
     ("at_least: 475", "better_than: random, factor: 0", 7, "criteria.solved.factor: must be greater than 0"),
     ("fixed: 20}\ncriteria:\n  solved: {metric: mean_return, at_least: 475, by: estimate}",

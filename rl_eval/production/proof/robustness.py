@@ -1,9 +1,8 @@
 """Do decisions stand when observations change a little? The worst of random and of gradient-based changes.
 
-A decision is turned where any change that was tried, each number by at most ε, leads to another action. Random changes
-go to random corners of the box of side 2ε. Gradient-based ones take steps against the lead of the best action over the
-second, projected into the box (Madry et al. 2018, arXiv 1706.06083; in reinforcement learning: Huang et al. 2017, arXiv
-1702.02284). The share of turned decisions is a lower bound of what an adversary reaches: another attack may find more.
+A decision is turned where any change that was tried, each number by at most ε, leads to another action. The changes are
+those of `rl_eval.policy.random_changes` and `gradient_changes`, against the lead of the best action over the second.
+The share of turned decisions is a lower bound of what an adversary reaches: another attack may find more.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import numpy as np
 from rl_eval import seeding
 from rl_eval.errors import InputError
 from rl_eval.evidence import PairedTest
+from rl_eval.policy import Gradients, gradient_changes, random_changes
 from rl_eval.production.learning_config import ProofConfig
 from rl_eval.production.proof.finding import Finding
 
 Act = Callable[[np.ndarray], np.ndarray]  # observations [N, D] to greedy actions [N]
-Gradients = Callable[[np.ndarray], np.ndarray]  # observations [N, D] to gradients of the lead [N, D]
 
 
 @dataclass(frozen=True)
@@ -106,18 +105,13 @@ def turned_decisions(
     """Which decisions random, and which gradient-based changes turn: bool `[N]` twice, the second None without them."""
     before, rng = act(observations), seeding.generator(seed, "replay")
     by_chance = np.zeros(len(observations), bool)
-    for _ in range(draws):
-        signs = rng.integers(0, 2, observations.shape, dtype=np.int8) * 2 - 1
-        by_chance |= act(observations + np.float32(epsilon) * signs) != before
+    for changed in random_changes(observations, epsilon, draws, rng):
+        by_chance |= act(changed) != before
     if gradients is None:
         return by_chance, None
-    by_gradient, changed = np.zeros(len(observations), bool), observations.copy()
-    step = np.float32(epsilon if steps == 1 else 2.5 * epsilon / steps)
-    for _ in range(steps):
-        changed = changed - step * np.sign(gradients(changed))
-        changed = np.clip(changed, observations - np.float32(epsilon), observations + np.float32(epsilon))
-        now_turned = act(changed) != before
-        by_gradient |= now_turned
+    by_gradient = np.zeros(len(observations), bool)
+    for changed in gradient_changes(observations, epsilon, steps, gradients):
+        by_gradient |= act(changed) != before
     return by_chance, by_gradient
 
 
