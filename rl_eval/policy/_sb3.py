@@ -131,7 +131,7 @@ class StableBaselines3Source(Source):
     def notes(self, rest: str) -> Sequence[str]:
         """Statistics that lie beside the model and are not named."""
         zip_file, statistics = zip_and_statistics(rest.partition(":")[2])
-        beside = None if statistics else unnamed_statistics(zip_file)
+        beside = None if statistics or not Path(zip_file).is_file() else unnamed_statistics(zip_file)
         if beside is None:
             return ()
         return (f"{short_path(beside)} lies beside the model and is not used; +{short_path(beside)} adds it",)

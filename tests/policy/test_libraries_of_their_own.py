@@ -90,11 +90,30 @@ alone(lambda obs: (jax.numpy.tanh(obs[None] @ weights["hidden"]) @ weights["out"
 """
 
 
+RLLIB = """
+import gymnasium as gym
+import torch
+from own import alone
+from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPPOTorchRLModule
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+torch.manual_seed(0)
+module = RLModuleSpec(
+    module_class=DefaultPPOTorchRLModule, observation_space=gym.spaces.Box(-9, 9, (4,)),
+    action_space=gym.spaces.Discrete(2), model_config={"fcnet_hiddens": [8]},
+).build()
+module.save_to_path(FOLDER)
+act = lambda obs: module.forward_inference({"obs": torch.as_tensor(obs[None])})["action_dist_inputs"].argmax()
+with torch.inference_mode():
+    alone(act)
+"""
+
+
 def environment(tmp_path_factory, *packages):
     """An environment with some packages and nothing of ours."""
     skip_without_index(tmp_path_factory)
     no_pins = made_once(tmp_path_factory, "no_pins", lambda folder: (folder / "none.txt").touch()) / "none.txt"
-    name = f"of_{packages[0]}"
+    name = f"of_{packages[0].partition('[')[0]}"
     return made_once(
         tmp_path_factory, name, lambda folder: create(folder, *packages, constraints=no_pins, timeout=1500)
     )
@@ -157,13 +176,19 @@ def test_d3rlpy_behind_the_server_of_the_page(tmp_path_factory, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("library", "script", "packages"), [("Tianshou", TIANSHOU, ["tianshou"]), ("JAX", JAX, ["jax", "gymnasium"])]
+    ("library", "script", "packages"),
+    [
+        ("Tianshou", TIANSHOU, ["tianshou"]),
+        ("RLlib", RLLIB, ["ray[rllib]", "torch", "gymnasium"]),
+        ("JAX", JAX, ["jax", "gymnasium"]),
+    ],
 )
 def test_a_wrapper_of_the_page_acts_as_its_library(library, script, packages, tmp_path_factory, tmp_path):
     python = environment(tmp_path_factory, *packages) / "bin" / "python"
     (tmp_path / "training.py").write_text(TRAINING)
-    expected = returns_of(python, tmp_path, script)
-    (tmp_path / "wrapped.py").write_text(wrapper(library))
+    saved = tmp_path / "saved"
+    expected = returns_of(python, tmp_path, script.replace("FOLDER", repr(str(saved))))
+    (tmp_path / "wrapped.py").write_text(re.sub(r'"/checkpoints/.*?"', repr(str(saved)), wrapper(library)))
     code = server_script().replace("import d3rlpy\n", "import wrapped\n")
     code = code.replace('policy = d3rlpy.load_learnable("model.d3")\n', "")
     code = code.replace(
