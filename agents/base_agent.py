@@ -105,15 +105,12 @@ class BaseAgent:
         raise TypeError("BaseAgent is the part that all agents share; build one of them")
 
     def take_over_encoding(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """That of another agent's arrays, and networks of as many inputs where it has another size.
+        """That of another agent's arrays or none, and networks of as many inputs where it has another size.
 
         Raises:
-            ValueError: the other agent has none and this one does, or the reverse, or it is damaged.
+            ValueError: it is damaged.
         """
-        encoding = Encoding.from_arrays(arrays)
-        if (encoding is None) != (self.encoding is None):
-            raise ValueError("agent.input_bins is set for one of the two agents alone")
-        size, self.encoding = self.input_size, encoding
+        size, self.encoding = self.input_size, Encoding.from_arrays(arrays)
         if self.input_size != size:
             self.make_networks(np.random.default_rng(0))  # their weights are taken over, too
 

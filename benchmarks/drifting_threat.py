@@ -81,7 +81,7 @@ def _flows(dataset: Any, part: str, families: Sequence[Sequence[str]], count: in
 
 def untrained(seed: int, agent_name: str = "ppo") -> Source:
     """A policy that has learned nothing."""
-    values = compose(CONF, [f"agent={agent_name}", "env=threat", f"seed={seed}"])
+    values = compose(CONF, [f"agent={agent_name}", "env=threat", f"tuned=threat_{agent_name}_online", f"seed={seed}"])
     run_config = run_configs.load(values)
     vector = domain("threat").make(run_config.env, n_envs=1, part="train")
     spaces = Spaces("threat", vector.single_observation_space, vector.single_action_space)

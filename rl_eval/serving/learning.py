@@ -191,6 +191,10 @@ def _settings(
         changes["exploration"] = "linear"
     if "learning_starts" in names and update_after is not None:
         changes["learning_starts"] = min(agent_config.learning_starts, update_after)
+    if "all_actions" in names:  # what followed is known of the action that was taken
+        changes["all_actions"] = False
+    if "input_bins" in names:  # there is nothing to fit them to: they are those of the policy
+        changes["input_bins"] = 0
     if "n_step" in names and others:  # a longer return would be of what the others did
         changes["n_step"] = 1
     return dataclasses.replace(agent_config, **{**changes, **own})
