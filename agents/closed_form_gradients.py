@@ -40,7 +40,7 @@ class ClosedForm:
         *,
         shared: bool = False,
     ):
-        self.actor, self.critic, self._shared = actor, critic, shared
+        self.actor, self.critic, self.shared = actor, critic, shared
         self._log_std: np.ndarray | None = None
         if log_std is not None:
             self._log_std, self._log_std_gradient = log_std
@@ -179,7 +179,7 @@ class ClosedForm:
             The squared errors `[B]`.
         """
         returns, old_values = experience.returns, experience.values
-        if self._shared:
+        if self.shared:
             values = self.critic.outputs(self.actor.latest_features)[..., 0]
         else:
             self.actor.backward(of_parameters)
@@ -194,7 +194,7 @@ class ClosedForm:
             slope = np.where(larger, np.where(inside, clipped_error, 0.0), error)
             squared = np.maximum(squared, clipped_error * clipped_error)
         of_values = (slope * np.float32(2.0 * weight))[..., None]
-        if self._shared:
+        if self.shared:
             self.actor.backward(of_parameters, (self.critic, of_values))
         else:
             self.critic.backward(of_values)

@@ -139,6 +139,7 @@ class Rollout:
     masks: np.ndarray | None = None  # [T, N, A] bool, which actions were legal; None: all
     next_mask: np.ndarray | None = None  # [N, A] after the last step
     rewards_of_actions: np.ndarray | None = None  # [T, N, A] what each action would have earned; None: not asked for
+    values: np.ndarray | None = None  # [T, N] the critic's outputs, where they were by-products of acting
     # [T, N] log-probabilities with which another policy chose the actions; None: the policy that learns did.
     log_propensities: np.ndarray | None = None
 

@@ -222,10 +222,14 @@ class OnPolicyAgent(BaseAgent):
             noise = rng.standard_normal(shape)
             std = self.network.log_std.exp().cpu().numpy()
 
+        closed_form, values = self.closed_form, []
+
         def act(
             obs: np.ndarray, noise: np.ndarray, mask: np.ndarray | None
         ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
             inputs, parameters = self._inputs_and_parameters(obs, mask)
+            if closed_form is not None and closed_form.shared:
+                values.append(closed_form.critic.outputs(closed_form.actor.latest_features)[:, 0])
             if self.network.discrete:
                 actions = (parameters + noise).argmax(axis=-1)  # Gumbel-max
             else:
@@ -236,6 +240,7 @@ class OnPolicyAgent(BaseAgent):
         every_reward = self.envs.rewards_of_actions if self.all_actions else None  # type: ignore[attr-defined]
         noise = noise[:, self.own_copies]
         rollout = collect(self.envs, self.obs, act, noise, log, self.resetting, self.mask, every_reward)
+        rollout.values = np.stack(values) if values else None
         self.obs, self.mask = rollout.next_obs, rollout.next_mask
         size = rollout.size
         if self.ranks is not None:
@@ -331,12 +336,15 @@ class OnPolicyAgent(BaseAgent):
     def _values(self, rollout: Rollout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The critic's outputs, float64: `[T · N]` of the rollout, `[N]` of `next_obs` and `[K]` of `final_obs`."""
         steps = rollout.rewards.size
-        later = self.inputs(np.concatenate([rollout.next_obs, rollout.final_obs]))
-        inputs = np.concatenate([rollout.inputs.reshape(steps, -1), later])
+        inputs = self.inputs(np.concatenate([rollout.next_obs, rollout.final_obs]))
+        if rollout.values is None:
+            inputs = np.concatenate([rollout.inputs.reshape(steps, -1), inputs])
         if self.closed_form is not None:
             values = self.closed_form.critic.forward(inputs)[:, 0]
         else:
             values = self.network.values(torch.from_numpy(inputs).to(self.device)).cpu().numpy()
+        if rollout.values is not None:
+            values = np.concatenate([rollout.values.ravel(), values])
         critic, last, final = np.split(values.astype(np.float64), [steps, steps + len(rollout.next_obs)])
         return critic, last, final
 

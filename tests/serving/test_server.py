@@ -5,6 +5,7 @@ import contextlib
 
 import numpy as np
 import pytest
+import yaml
 
 from rl_eval import domains
 from rl_eval.errors import InputError
@@ -13,7 +14,7 @@ from rl_eval.serving.learning import Learner
 from rl_eval.serving.rows import Decision
 from rl_eval.serving.source import load, version_of
 from rl_eval.serving.store import Store
-from tests.serving.served_runs import OBS, client_of, live, observations, policy_server
+from tests.serving.served_runs import AGENTS, OBS, client_of, live, observations, policy_server, write_run
 
 
 def play(client, steps, units, env_seed=0, greedy=False):
@@ -50,6 +51,23 @@ def play(client, steps, units, env_seed=0, greedy=False):
     columns["next_obs"] = columns["next_obs"].astype(np.float32)
     columns["streams"] = np.repeat(np.arange(units), steps)
     return columns
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dqn"])
+def test_what_was_trained_with_bins_and_all_actions_learns_from_the_action_taken(tmp_path, agent):
+    path = tmp_path / agent
+    write_run(path, [*AGENTS[agent], "agent.input_bins=4"])
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    config["agent"] |= {"gamma": 0.0, "gae_lambda": 0.0, "all_actions": True} if agent == "ppo" else {}
+    (path / "config.yaml").write_text(yaml.safe_dump(config))
+    source = load(str(path), seed=0, trust=False)
+    learner = Learner(source, None, tmp_path)
+    learner.start(source.arrays, source.meta)
+    np.testing.assert_array_equal(learner.agent.encoding.low, source.arrays["encoding.low"])
+    with client_of(path, tmp_path / "folder") as client:
+        columns = play(client, 40, 1 if agent == "dqn" else 4, env_seed=0)
+    assert np.isfinite(learner.agent.learn_from(columns)["value_loss"])
+    assert version_of(learner.agent.policy_checkpoint()[0]) != version_of(source.arrays)
 
 
 @pytest.mark.parametrize("agent", ["ppo", "a2c", "dqn"])
