@@ -45,8 +45,8 @@ class PPO(OnPolicyAgent):
     def __init__(self, config: PPOConfig, envs: VectorEnv, **keywords: Any):
         if config.all_actions and getattr(envs, "rewards_of_actions", None) is None:
             raise ValueError(
-                "agent.all_actions=true learns from what every action would have earned, which this environment does "
-                "not tell: set it to false"
+                "agent.all_actions=true learns from what every action would have earned, which is not known in this "
+                "environment: set it to false"
             )
         super().__init__(config, envs, **keywords)
 

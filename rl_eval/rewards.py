@@ -234,7 +234,7 @@ class RewardedVector(VectorWrapper):
         None where the environment does not tell what each would have caused; see `envs.protocols.AllActionsVector`.
         """
         vector = self.env.unwrapped
-        if not isinstance(vector, AllActionsVector):
+        if not (isinstance(vector, AllActionsVector) and vector.knows_all_actions):
             return None
 
         def rewards() -> np.ndarray:

@@ -23,6 +23,10 @@ class StatefulVector(Protocol):
 class AllActionsVector(Protocol):
     """A vector with Discrete actions that knows what each of them would have caused."""
 
+    @property
+    def knows_all_actions(self) -> bool:
+        """Whether it does, with its config."""
+
     def outcomes_of_actions(self) -> Sequence[Mapping[str, np.ndarray]]:
         """For each of the A actions, `infos["outcome"]` of the latest step, had every copy taken it."""
 

@@ -108,7 +108,7 @@ def test_steps_from_elsewhere_are_learned_from_by_the_chosen_action():
 
 
 def test_an_environment_that_does_not_tell_is_refused():
-    with pytest.raises(ValueError, match=r"agent\.all_actions=true .* does not tell"):
+    with pytest.raises(ValueError, match=r"agent\.all_actions=true .* is not known"):
         build(CONFIG, Walk(16))
 
 

@@ -12,7 +12,6 @@ from rl_eval.domains.threat.data import load_dataset
 from rl_eval.domains.threat.flow_stream import FlowStream, episode_count, shuffle_flows
 from rl_eval.domains.threat.preprocess import CLIP
 from rl_eval.envs.native_vector import NativeVector
-from rl_eval.errors import InputError
 from rl_eval.seeding import part_key
 
 
@@ -81,17 +80,13 @@ class ThreatVector(NativeVector):
                 self._idle |= truncated
         return self._observe(), -cost, np.zeros(self.num_envs, bool), truncated, infos
 
-    def outcomes_of_actions(self) -> list[dict[str, np.ndarray]]:
-        """For each action, the outcome of the latest step, had every copy taken it.
+    @property
+    def knows_all_actions(self) -> bool:
+        """Whether an action changes nothing but its own step: alerts that are counted change later ones."""
+        return not self._window
 
-        Raises:
-            InputError: alerts are counted, so that a decision changes later flows as well.
-        """
-        if self._window:
-            raise InputError(
-                f"with env.alert_window={self._window} a decision changes what later flows cost, so the rewards of all "
-                "actions do not say what to do: set agent.all_actions=false, or env.alert_window=0"
-            )
+    def outcomes_of_actions(self) -> list[dict[str, np.ndarray]]:
+        """For each action, the outcome of the latest step, had every copy taken it."""
         label4 = self._label4.take(self._outcome["flow"])
         return [
             {

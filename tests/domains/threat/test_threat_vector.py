@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from rl_eval.domains import threat
 from rl_eval.domains.threat import data
 from rl_eval.domains.threat.flow_stream import FlowStream, shuffle_flows
-from rl_eval.errors import InputError
 from rl_eval.policy import Random
 from rl_eval.rollout import play
 
@@ -149,12 +148,9 @@ def test_the_outcome_of_every_action_is_what_taking_it_causes():
                 np.testing.assert_array_equal(outcomes[action][name][chosen], facts[chosen])
 
 
-def test_where_alerts_are_counted_there_is_no_outcome_of_other_actions():
-    envs = make(threat.Config(alert_window=5))
-    envs.reset(seed=0)
-    envs.step(np.zeros(6, int))
-    with pytest.raises(InputError, match="alert_window=5"):
-        envs.outcomes_of_actions()
+def test_where_alerts_are_counted_the_outcome_of_other_actions_is_not_known():
+    assert make().knows_all_actions
+    assert not make(threat.Config(alert_window=5)).knows_all_actions
 
 
 def test_the_actions_that_flag_are_configurable():
