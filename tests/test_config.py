@@ -111,7 +111,7 @@ def test_every_name_has_its_file_and_every_environment_its_reward():
 
 def test_tunings_are_for_pairs_that_exist():
     pairs = {f"{env}_{agent}" for env in options("env") for agent in options("agent")}
-    assert set(options("tuned")) <= pairs | {"none"}
+    assert {name.removesuffix("_online") for name in options("tuned")} <= pairs | {"none"}
 
 
 # -- every composition is a config that runs ---------------------------------------------------------------------------
