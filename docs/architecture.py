@@ -47,7 +47,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "policies": ("policy",),
     "environments": ("envs",),
     "statistics": ("evidence",),
-    "storage": ("cost", "run", "provenance", "exposure"),
+    "storage": ("foreign_logs", "cost", "run", "provenance", "exposure"),
     "network": ("net", "launchers"),
     "ground": (
         "domains",

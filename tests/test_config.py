@@ -214,7 +214,10 @@ REFUSED = {
     "hardware.device": ("tpu", r"^hardware\.device='tpu' is not valid: give cpu, cuda, cuda:N .*, or auto$"),
     "hardware.devices": ([0, 0], r"^hardware\.devices=\[0, 0\] is not valid: a CUDA device is named twice"),
     "hardware.budget": ("5 apples", r"^hardware\.budget='5 apples' is not valid: give an amount of money"),
-    "tracker.name": ("wand", r"^tracker='wand' is not a tracker: did you mean 'wandb'\? choose none, tensorboard, "),
+    "tracker.name": (
+        "wand",
+        r"^tracker='wand' is not a tracker: did you mean 'wandb'\? choose mlflow, none, tensorboard, ",
+    ),
     "tracker.project": ("p", r"^tracker\.project is not a key of tracker: it has name$"),
     "reward": ({}, r"^reward has the keys none: it takes `terms`, and `range`$"),
     "reward.terms": (None, r"^reward\.terms=None is not a section of named terms"),

@@ -16,7 +16,7 @@ DISTRIBUTION_OF = {
     "PIL": "pillow",
     "google": "protobuf",
     "hydra": "hydra-core",
-    "mlflow": "mlflow-skinny",  # its registry, without its server
+    "mlflow": "mlflow-skinny",  # its client and its registry, without its server
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
@@ -35,6 +35,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/envs/envpool_vector.py": {"fast"},
     "rl_eval/policy/_onnx_child.py": {"onnx"},
     "rl_eval/policy/_torchscript.py": {"train"},
+    "rl_eval/tracking/_mlflow.py": {"mlflow"},
     "rl_eval/tracking/_tensorboard.py": {"tensorboard"},
     "rl_eval/tracking/_wandb.py": {"wandb"},
     "rl_eval/domains/prompt/routes.py": {"serve"},

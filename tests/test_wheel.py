@@ -26,6 +26,7 @@ from rl_eval.domains.prompt.encoding import StaticEncoder
 from rl_eval.domains.prompt.scoring.language_model import LanguageModel
 from rl_eval.domains.qase.service import start
 from rl_eval.errors import InputError
+from rl_eval.foreign_logs.event_files import read_events
 
 for name in ("model.zip", "policy.onnx", "run-abc.wandb"):
     Path(name).write_bytes(b":W&B")
@@ -57,7 +58,9 @@ CASES = {
     "qase baseline": lambda: load("baseline:logistic_regression", {"name": "qase"}),
     "qase service": start,
     "wandb": lambda: tracking.check_tracker(tracking.settings_model("wandb")()),
-    "wandb file": lambda: read_offline(Path("run-abc.wandb"), "run"),
+    "wandb file": lambda: read_offline(Path("run-abc.wandb"), {}),
+    "mlflow": lambda: tracking.check_tracker(tracking.settings_model("mlflow")()),
+    "tensorboard file": lambda: read_events(Path("logs"), [], {}),
     "tensorboard": lambda: tracking.check_tracker(tracking.settings_model("tensorboard")()),
 }
 sentences = dict.fromkeys(CASES, "")

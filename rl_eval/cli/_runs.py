@@ -59,8 +59,8 @@ def compare(
         typer.Argument(
             metavar="RUN...",
             help=(
-                "Run directories, sweeps, offline W&B folders, wandb:entity/project[?group=...], or two verdict files "
-                "of pytest."
+                "Run directories, sweeps, offline W&B folders, wandb:entity/project[?group=...], logs of other "
+                "programs, or two verdict files of pytest."
             ),
             show_default=False,
         ),
@@ -71,6 +71,15 @@ def compare(
     ] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="A task metric; default: the validation metric of the runs.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="OURS=THEIRS,...",
+            help="Columns of logs of other programs, such as episode_return_mean=reward.",
+            show_default=False,
+        ),
     ] = None,
     episodes: Annotated[
         int | None,
@@ -118,6 +127,7 @@ def compare(
       rl-eval compare outputs/<date>/<new run>... --baseline outputs/<date>/<old run> --gate
       rl-eval compare 'wandb:team/project?group=night' --html night.html
       rl-eval compare last-release.json gate.json --gate    # of pytest --rl-verdict
+      rl-eval compare logs/ runs/    # of Stable-Baselines3 and CleanRL: their recorded training returns
 
     Runs that differ only in their seed are one group. The first group, or the runs of --baseline, is the
     baseline; the last is the candidate. All judged snapshots play the same episodes, which no training and no
@@ -142,6 +152,7 @@ def compare(
         return show_verdict_files(compare_verdict_files(runs, baseline or (), alpha), gate=gate, as_json=as_json)
     from rl_eval.compare import compare_runs
     from rl_eval.compare.command import show_comparison
+    from rl_eval.foreign_logs import parse_columns
     from rl_eval.gates import ledger
 
     with terminal.ProgressLine(None, "comparing") as progress:
@@ -149,6 +160,7 @@ def compare(
             runs,
             baseline or (),
             metric=metric,
+            columns=None if columns is None else parse_columns(columns),
             part=part,
             episodes=episodes,
             bounds=bounds,
@@ -197,13 +209,13 @@ def doctor(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...", help="Run directories, a sweep, or a CSV file of metrics.", show_default=False
+            metavar="RUN...", help="Run directories, a sweep, or logs of other programs.", show_default=False
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     columns: Annotated[
         str | None,
-        typer.Option("--columns", metavar="OURS=THEIRS,...", help="The columns of a CSV file.", show_default=False),
+        typer.Option("--columns", metavar="OURS=THEIRS,...", help="Columns of such logs.", show_default=False),
     ] = None,
     trust: Trust = False,
 ) -> None:
@@ -212,7 +224,7 @@ def doctor(
     \b
       rl-eval doctor outputs/<date>/<run>
       rl-eval doctor outputs/<date>/<sweep>     # and whether the seed decides how good its runs are
-      rl-eval doctor logs/                      # progress.csv or monitor.csv of Stable-Baselines3
+      rl-eval doctor logs/                      # of Stable-Baselines3, or TensorBoard's event files
       rl-eval doctor run.csv --columns env_steps=step,episode_return_mean=reward
 
     The most important finding comes first, causes before symptoms. `try:` is an override for train.py. The
@@ -221,10 +233,11 @@ def doctor(
     Exit status: 0 with any findings, 2 bad input.
     """
     from rl_eval import diagnostics, terminal
+    from rl_eval.foreign_logs import parse_columns
     from rl_eval.run import as_json as json_of
     from rl_eval.run import expand_sweeps
 
-    names = None if columns is None else diagnostics.parse_columns(columns)
+    names = None if columns is None else parse_columns(columns)
     diagnosed = [diagnostics.read(path, trust=trust, columns=names) for path in expand_sweeps(runs)]
     rows: list[dict[str, Any]] = []
     for run in diagnosed:

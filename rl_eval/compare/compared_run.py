@@ -1,4 +1,4 @@
-"""One run of a comparison, read from a run directory or from W&B."""
+"""One run of a comparison, read from a run directory, from W&B or from a log of another program."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ class ComparedRun:
 
     Attributes:
         name: how a person names the run in a command.
-        source: a run directory or W&B.
+        source: a run directory, W&B, or another program than train.py, wherever it keeps its logs.
         config: dotted key -> value; a list is one value.
         status: as `run.json` says.
         results: the final results on the validation part, by their names in `run.json`.
         curves: column of `metrics.csv` -> `[n]`.
-        record: the run directory; None for a run from W&B.
+        record: the run directory; None for a run from elsewhere.
+        columns: the names in the log of another program.
     """
 
     name: str
-    source: Literal["run", "wandb"]
+    source: Literal["run", "wandb", "other"]
     config: dict[str, Any] = field(repr=False)
     status: str
     results: dict[str, float] = field(repr=False)
     curves: dict[str, np.ndarray] = field(repr=False)
     record: RunRecord | None = field(default=None, repr=False)
+    columns: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def seed(self) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,25 +22,16 @@ from rl_eval.compare.groups import (
     repeated_seeds_note,
 )
 from rl_eval.compare.learning_curves import LearningCurve, comparable_columns, learning_curve
-from rl_eval.compare.permutation import MeanDifference
+from rl_eval.compare.other_runs import notes_on_logs, recorded_task, shorten_folders, training_scores
 from rl_eval.compare.played_part import PlayedPart, choose_part, notes_on_part, require_part
-from rl_eval.compare.run_evidence import BoundedDifference, least_pairs
 from rl_eval.compare.run_sources import read_runs
 from rl_eval.compare.scores import OnEpisodes, play_groups, recorded_scores, require_range, score_bounds
+from rl_eval.compare.sentences import sentence
 from rl_eval.compare.statistics import GroupComparison, GroupScores, compare_groups, iqm_interval
 from rl_eval.compare.verdicts import count_passes
 from rl_eval.errors import InputError
 from rl_eval.evidence import Interval
-from rl_eval.formatting import number
 from rl_eval.plugins import require_plugins_of_run
-
-_RELATIONS = {
-    "WORSE": "is worse in the mean than",
-    "LOSES": "loses more often than it wins against",
-    "UNDECIDED": "is not shown to differ from",
-    "WINS": "wins more often than it loses against",
-    "BETTER": "is better in the mean than",
-}
 
 
 @dataclass(frozen=True)
@@ -89,56 +80,7 @@ class Comparison:
 
     def sentence(self, index: int) -> str:
         """What is shown of candidate `index` (from 0), and by what, in one sentence."""
-        comparison, metric = self.comparisons[index], self.task.metric.name
-        candidate, baseline = self.groups[index + 1], self.groups[0]
-        means = [number(float(self.scores[group].values.mean())) for group in (index + 1, 0)]
-        numbers = f"{metric} {means[0]} against {means[1]}"
-        counts = f"{len(candidate.runs)} and {len(baseline.runs)} runs"
-        relation = _RELATIONS[comparison.decision]
-        if comparison.mean is not None and comparison.decision in ("BETTER", "WORSE"):
-            return (
-                f"{candidate.label} {relation} {baseline.label}: {numbers}, "
-                f"difference {difference_text(comparison.mean, self.alpha)} over {counts}"
-            )
-        if comparison.about == "policies":
-            few = "one run of each shows" if counts == "1 and 1 runs" else f"{counts} show"
-            text = (
-                f"{candidate.label} against {baseline.label}: {numbers}; {few} nothing about repeated training, which "
-                f"needs at least {least_pairs(self.alpha)} of each, with different seeds"
-            )
-            return text + self._policies_text(comparison)
-        wins = comparison.wins
-        better = wins.wins if self.higher_is_better else wins.losses
-        ties = f", {wins.ties} ties" if wins.ties else ""
-        seeds = " of the same seed" if comparison.same_seeds else ""
-        p = number(min(wins.p_below, wins.p_above), 2)
-        return (
-            f"{candidate.label} {relation} {baseline.label}: {numbers}, better in {better} of "
-            f"{wins.wins + wins.losses + wins.ties} pairs of runs{seeds}{ties}, p = {p}; {self._mean_text(comparison)}"
-        )
-
-    def _policies_text(self, comparison: GroupComparison) -> str:
-        difference = comparison.over_episodes
-        if difference is None:
-            return ""
-        shown = {"HIGHER": "score higher", "LOWER": "score lower", "UNDECIDED": "are not shown to differ"}
-        return (
-            f"; over the {difference.count:,} episodes these policies {shown[comparison.policies]}, "
-            f"difference {difference_text(difference, self.alpha)}"
-        )
-
-    def _mean_text(self, comparison: GroupComparison) -> str:
-        if comparison.mean is None:
-            return (
-                f"nothing is claimed about the means, because {self.task.metric.name} has no known bounds: give them "
-                "with --bounds LOW HIGH"
-            )
-        if comparison.mean.least_runs is None:
-            return "the means are too close for any number of runs"
-        return (
-            "nothing is shown about the means, because a rare collapse may be missing in so few runs: with these "
-            f"means it takes at least {comparison.mean.least_runs:,} runs of each"
-        )
+        return sentence(self, index)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the points of the curves, as JSON values."""
@@ -169,7 +111,7 @@ class Comparison:
             for index, comparison in enumerate(self.comparisons)
         ]
         return {
-            "env": self.task.env.name,
+            "env": self.task.env_name,
             "metric": self.task.metric.name,
             "better": self.task.metric.better,
             "alpha": self.alpha,
@@ -191,6 +133,7 @@ def compare_runs(
     baseline: Sequence[str] = (),
     *,
     metric: str | None = None,
+    columns: Mapping[str, str] | None = None,
     part: str | None = None,
     episodes: int | None = None,
     bounds: tuple[float, float] | None = None,
@@ -205,9 +148,11 @@ def compare_runs(
     """Read the runs, refuse those that cannot be compared, play, and compare.
 
     Args:
-        names: run directories, sweeps, offline W&B folders and `wandb:entity/project[?group=…]`.
+        names: run directories, sweeps, offline W&B folders, `wandb:entity/project[?group=…]`, and logs of other
+            programs, which are compared by what they recorded.
         baseline: names of the runs that the others are compared with; without it, the first group.
-        metric: a task metric; None: the metric that the runs were selected by.
+        metric: a task metric; None: the metric that the runs were selected by. Of logs one of `other_runs.SCORES`.
+        columns: of logs, our name -> theirs.
         part: `test` or `validation`, what is played of finite data; None: `validation` for the jobs of one sweep, whose
             best is yet to be judged, else `test`.
         episodes: how many to play; None: 100, or all of the part where the data is finite.
@@ -227,20 +172,27 @@ def compare_runs(
     require_range(bounds)
     require_part(part)
     repeated: list[str] = []
-    candidate_runs, baseline_runs = read_runs(names, repeated), read_runs(baseline, repeated)
+    candidate_runs, baseline_runs = (read_runs(some, repeated, columns) for some in (names, baseline))
+    candidate_runs, baseline_runs = shorten_folders(candidate_runs, baseline_runs)
     runs = [*baseline_runs, *candidate_runs]
     if not runs:
         raise InputError("there is no run to compare: name run directories, a sweep or wandb:entity/project")
     for run in runs:
         if run.record:
             require_plugins_of_run(run.record.path, run.record.config, trust=trust)
-    task = common_task(runs, metric)
+    has_logs = any(run.source == "other" for run in runs)
+    if columns and not has_logs:
+        raise InputError("--columns names columns of logs of other programs, and none of the runs is one: leave it out")
+    task = recorded_task(runs, metric) if has_logs else common_task(runs, metric)
     groups = group_runs(candidate_runs, baseline_runs, gate=gate)
     verdicts = count_passes(groups) if with_verdicts else {}
     notes = [f"{name} is named twice, and counts once" for name in dict.fromkeys(repeated)]
     notes += [repeated_seeds_note(group) for group in groups if group.left_out]
     played: PlayedPart | None = None
-    if all(run.source == "run" for run in runs):
+    if has_logs:
+        scores, count = training_scores(groups, task.metric.name), None
+        notes += notes_on_logs(groups, task.metric.name)
+    elif task.env is not None and all(run.source == "run" for run in runs):
         chosen = choose_part(part, runs)
         scores, count = play_groups(groups, task, part=chosen, episodes=episodes, trust=trust, on_episodes=on_episodes)
         if domains.domain(task.env.name).has_cases:
@@ -280,14 +232,6 @@ def compare_runs(
         part=played,
         cost=costs_to_bar(groups, task, bar),
     )
-
-
-def difference_text(difference: MeanDifference | BoundedDifference, alpha: float) -> str:
-    """`+0.012 in [0.004, 0.02] (90 %), p = 0.0039`."""
-    low, high = ("?" if math.isinf(end) else number(end, 3) for end in (difference.low, difference.high))
-    p = min(difference.p_below, difference.p_above)
-    sign = "+" if difference.estimate > 0 else ""
-    return f"{sign}{number(difference.estimate, 3)} in [{low}, {high}] ({100 - 200 * alpha:g} %), p = {number(p, 2)}"
 
 
 def _interval(interval: Interval | None) -> dict[str, float] | None:

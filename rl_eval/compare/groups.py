@@ -56,12 +56,14 @@ class ComparisonTask:
     """The environment and the metric that all runs are compared on.
 
     Attributes:
-        env: the environment, with the data path of the first run.
+        env: the environment, with the data path of the first run; None if nothing can be played.
         metric: the task metric.
+        env_name: as it is shown.
     """
 
-    env: EnvConfig
+    env: EnvConfig | None
     metric: Metric
+    env_name: str
 
 
 def common_task(runs: Sequence[ComparedRun], metric: str | None) -> ComparisonTask:
@@ -92,7 +94,7 @@ def common_task(runs: Sequence[ComparedRun], metric: str | None) -> ComparisonTa
                 "so their tasks differ: compare runs of one environment"
             )
     _refuse_other_data(runs)
-    return ComparisonTask(env, _metric(runs, metric))
+    return ComparisonTask(env, _metric(runs, metric), env.name)
 
 
 def _environment(run: ComparedRun) -> EnvConfig:
@@ -200,7 +202,7 @@ def differing_settings(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]
 
 def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = [key for key in differing_keys(configs) if not _INCIDENTAL.fullmatch(key)]
-    labels = [" ".join(f"{key}={_override_value(config.get(key))}" for key in keys) for config in configs]
+    labels = [" ".join(f"{key}={_override_value(config[key])}" for key in keys if key in config) for config in configs]
     names = [label if 0 < len(label) <= 80 else f"group {number}" for number, label in enumerate(labels, 1)]
     if len(configs) == 1:
         return ["all runs"]

@@ -47,7 +47,7 @@ def page(result: Comparison) -> str:
     )
     return render(
         "compare.html",
-        title=f"{metric.name} on {result.task.env.name}, {len(labels)} groups of runs",
+        title=f"{metric.name} on {result.task.env_name}, {len(labels)} groups of runs",
         contents=[
             ("scores", "Scores"),
             *([("differences", "Differences")] if result.comparisons else []),

@@ -52,6 +52,7 @@ def notes_on_part(part: PlayedPart, groups: Sequence[RunGroup], task: Comparison
     from rl_eval.gates.held_out import load_test_set
     from rl_eval.gates.ledger import LedgerEntry, policy_keys, record, skipped_note
 
+    assert task.env is not None
     fingerprint, notes = load_test_set(task.env, []).fingerprint, []
     for group in groups:
         keys = policy_keys(str(run.record.path) for run in group.runs if run.record)

@@ -54,6 +54,7 @@ def play_groups(
         from threadpoolctl import threadpool_limits
 
     env = task.env
+    assert env is not None
     if not trust and (why := domains.needs_trust(env)):
         raise InputError(f"{why}: add --trust if you trust where it comes from")
     problem = metric_problem(task.metric, env)
@@ -192,7 +193,8 @@ def score_bounds(
     if bounds is None:
         if metric.name in RATIO_METRICS:
             return 0.0, 1.0
-        declared = metric.bounds(task.env) if metric.bounds is not None and metric.variable is not None else None
+        bounded = task.env is not None and metric.bounds is not None and metric.variable is not None
+        declared = metric.bounds(task.env) if bounded and metric.bounds is not None else None
         return None if declared is None else (float(declared[0]), float(declared[1]))
     low, high = bounds
     values = np.concatenate([group.values for group in scores])

@@ -147,7 +147,7 @@ def _cost_table(result: Comparison, labels: Sequence[str]) -> _FittedTable:
 
 
 def _score_title(result: Comparison) -> str:
-    metric, env = result.task.metric, result.task.env.name
+    metric, env = result.task.metric, result.task.env_name
     part = f" of the {result.part} part" if result.part else ""
     episodes = "recorded final results" if result.episodes is None else f"{result.episodes:,} episodes{part} each"
     return f"{metric.name} on {env} ({metric.better} is better), {episodes}"

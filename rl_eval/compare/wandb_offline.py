@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rl_eval.compare.compared_run import ComparedRun, finite_numbers, flat_config
+from rl_eval.compare.other_runs import other_run
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
+from rl_eval.foreign_logs import translate
 from rl_eval.run import strip_prefix
 from rl_eval.untrusted_files import only_regular
 
@@ -26,11 +28,14 @@ _BLOCK, _HEADER = 32_768, 7
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
-def read_offline(file: Path, name: str) -> ComparedRun:
+def read_offline(file: Path, columns: Mapping[str, str]) -> ComparedRun:
     """The run in a `.wandb` file.
 
+    Args:
+        columns: of a run of another program, our name -> its own.
+
     Raises:
-        InputError: it cannot be read, is too large, or is not a run of train.py.
+        InputError: it cannot be read, is too large, or has no column that counts steps.
     """
     with imports_of_extra("wandb", f"{file}, a run of W&B,"):
         from google.protobuf.message import DecodeError
@@ -39,43 +44,56 @@ def read_offline(file: Path, name: str) -> ComparedRun:
     config: dict[str, Any] = {}
     summary: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
-    exit_code = None
+    exit_code, shown_name = None, ""
     try:
         for payload in _records(_content(file)):
             record = pb.Record.FromString(payload)  # type: ignore[attr-defined]
             kind = record.WhichOneof("record_type")
             if kind == "run":
                 config |= _items(record.run.config.update)
+                shown_name = record.run.display_name or shown_name
             elif kind == "config":
                 config |= _items(record.config.update)
             elif kind == "summary":
                 summary |= _items(record.summary.update)
             elif kind == "history":
-                history.append(_items(record.history.item))
+                history.append(_items(_without_media(record.history.item)))
             elif kind == "exit":
                 exit_code = record.exit.exit_code
     except (DecodeError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is not a W&B run ({' '.join(str(error).split())[:200]}): name another") from error
-    return run_from_wandb(
-        name, config, summary, history, None if exit_code is None else "failed" if exit_code else "finished"
-    )
+    name = str(file.parent if len(list(file.parent.glob("run-*.wandb"))) == 1 else file)
+    state = None if exit_code is None else "failed" if exit_code else "finished"
+    if is_ours(config):
+        return run_from_wandb(name, config, summary, history, state)
+    table = columns_of(history)
+    curves = translate(table, columns, name)
+    return other_run(name, own_config(config), curves, list(table), shown_name or file.stem, state or "running")
+
+
+def own_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without what W&B adds."""
+    return {key: value for key, value in config.items() if not key.startswith("_wandb")}
+
+
+def is_ours(config: Mapping[str, Any]) -> bool:
+    """Whether a config is one of train.py."""
+    return isinstance(config.get("env.name"), str) and "validation.metric" in config
 
 
 def run_from_wandb(
     name: str, config: dict[str, Any], summary: dict[str, Any], history: list[dict[str, Any]], state: str | None
 ) -> ComparedRun:
-    """A run from the data that W&B keeps.
+    """A run of train.py from the data that W&B keeps.
 
     Args:
         history: the logged rows.
         state: used where the summary has no status; None: the run has not ended.
 
     Raises:
-        InputError: it is not a run of train.py.
+        InputError: the config has too many keys.
     """
-    config = flat_config({key: value for key, value in config.items() if not key.startswith("_wandb")}, name)
-    if not isinstance(config.get("env.name"), str):
-        raise InputError(f"{name} has no env.name in its config, so it is not a run of train.py: name another")
+    config = flat_config(own_config(config), name)
     status = summary.get("status")
     results = strip_prefix(summary, "results/")
     return ComparedRun(
@@ -84,14 +102,14 @@ def run_from_wandb(
         config=config,
         status=status if isinstance(status, str) else state or "running",
         results=finite_numbers(results),
-        curves=_columns(history),
+        curves=columns_of(history),
     )
 
 
-def _columns(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Rows as columns; a value that is missing or not a number is NaN."""
+def columns_of(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Rows as columns; a value that is missing or not a number is NaN. Of W&B's own columns only `_step` is kept."""
     rows = [finite_numbers(row) for row in history if isinstance(row, dict)]
-    names = dict.fromkeys(name for row in rows for name in row if not name.startswith("_"))
+    names = dict.fromkeys(name for row in rows for name in row if not name.startswith("_") or name == "_step")
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
@@ -127,6 +145,12 @@ def _records(content: bytes) -> Iterator[bytes]:
         if kind in (_FULL, _LAST):
             yield b"".join(fragments)
             fragments = []
+
+
+def _without_media(items: Iterable[Any]) -> list[Any]:
+    """The items of a row without those of tables, images and the like, whose sizes are numbers too."""
+    media = {item.nested_key[0] for item in items if len(item.nested_key) > 1 and item.nested_key[-1] == "_type"}
+    return [item for item in items if not item.nested_key or item.nested_key[0] not in media]
 
 
 def _items(items: Iterable[Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from rl_eval.diagnostics._entropy import entropy_collapse, entropy_never_falls
 from rl_eval.diagnostics._exploration import exploration_ends_early
 from rl_eval.diagnostics._feature_shift import feature_shift
 from rl_eval.diagnostics._finding import LAYERS, SEVERITIES, Finding, sentence
-from rl_eval.diagnostics._foreign_logs import parse_columns
 from rl_eval.diagnostics._gradients import gradients_explode, gradients_vanish
 from rl_eval.diagnostics._needs_more_steps import needs_more_steps
 from rl_eval.diagnostics._normalised_value_loss import normalised_value_loss
@@ -69,7 +68,6 @@ __all__ = [
     "findings_of",
     "list_diagnostics",
     "lookup",
-    "parse_columns",
     "read",
     "register",
     "seed_luck",

@@ -79,11 +79,10 @@ class WandbTracker:
     """One W&B run."""
 
     def __init__(self, run: Any, folder: Path):
-        self._run, self._folder, self._env_steps = run, folder, 0
+        self._run, self._folder = run, folder
 
     def log(self, row: Mapping[str, float], env_steps: int) -> None:
         """A row of history."""
-        self._env_steps = env_steps
         self._run.log({**row, "env_steps": env_steps})
 
     def summary(self, values: Mapping[str, Any]) -> None:
@@ -91,13 +90,12 @@ class WandbTracker:
         self._run.summary.update({k: v for k, v in flatten(values, "/").items() if v is not None})
 
     def log_plots(self, plots: Sequence[Plot]) -> None:
-        """W&B's own charts, from tables that it stores."""
+        """W&B's own charts, from tables in the summary: in the history, their sizes would be curves and panels."""
         import wandb
 
-        charts = {}
         for plot in plots:
             if isinstance(plot, LinePlot):
-                charts[plot.name] = wandb.plot.line_series(
+                chart = wandb.plot.line_series(
                     xs=list(plot.x),
                     ys=[list(values) for values in plot.series.values()],
                     keys=list(plot.series),
@@ -109,9 +107,11 @@ class WandbTracker:
                 columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
                 fields = {str(name): str(name) for name in columns}
                 table = wandb.Table(columns=columns, data=rows)
-                charts[plot.name] = wandb.plot_table(CONFUSION_CHART, table, fields, {"title": plot.title})
-        if charts:
-            self._run.log({**charts, "env_steps": self._env_steps})
+                chart = wandb.plot_table(CONFUSION_CHART, table, fields, {"title": plot.title})
+            chart.set_key(plot.name)
+            # What `log` does with a chart, which would put the table into the history as well.
+            self._run._config_callback(key=chart.spec.config_key, val=chart.spec.config_value)
+            self._run.summary.update({chart.spec.table_key: chart.table})
 
     def log_files(self, kind: str, files: Mapping[str, Path]) -> None:
         """An artifact of this run, `<kind>-<id of the run>`."""

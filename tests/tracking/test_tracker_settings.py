@@ -10,7 +10,7 @@ from rl_eval.errors import InputError
 from rl_eval.tracking import TRACKERS, check_tracker, open_tracker, settings_model, verdict_summary
 
 CONF = Path(__file__).parents[2] / "conf" / "tracker"
-NAMES = ("none", "tensorboard", "wandb")
+NAMES = ("mlflow", "none", "tensorboard", "wandb")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,7 +43,7 @@ def test_bad_settings_are_refused(name, values):
         settings_model(name).model_validate({"name": name, **values})
 
 
-@pytest.mark.parametrize("name", ["wandb", "tensorboard"])
+@pytest.mark.parametrize("name", ["wandb", "tensorboard", "mlflow"])
 def test_a_missing_package_is_an_error_that_says_how_to_install_it(name, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=rf"pip install 'rl_eval\[{name}\]'"):

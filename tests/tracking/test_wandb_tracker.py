@@ -20,6 +20,7 @@ from tests.tracking.wandb_server import WandbServer
 
 CONFIG = {"lr": 0.001, "agent": {"name": "ppo", "gamma": 0.99, "network": {"widths": [64, 64]}}, "resume": None}
 KEY = "0123456789" * 4
+HISTORY = {"env_steps", "wall_s", "episode_return_mean", "_step", "_runtime", "_timestamp"}
 PATIENCE = 120  # seconds that a busy machine may take; no test waits for it
 TRACK = """
 import json, random, sys
@@ -155,8 +156,10 @@ def test_plots_intervals_and_files_are_kept_offline(track, run_dir, tmp_path):
     assert chart["columns"] == ["step", "lineKey", "lineVal"]
     assert [1, "threshold", 0.8] in chart["data"]
     assert [2, "upper", 0.9] in chart["data"]
-    # the plots are a row of history at the last step, so env_steps stays the axis of all
-    assert [row["env_steps"] for row in logged.history] == [0, 100, 200, 200]
+    # the tables are in the summary, where the charts look for them, and leave no numbers in the history
+    assert [row["env_steps"] for row in logged.history] == [0, 100, 200]
+    assert {name.partition("/")[0] for row in logged.history for name in row} <= HISTORY
+    assert logged.summary["interval/threat/f1_table"]["_type"] == "table-file"
     assert {key: value for key, value in logged.summary.items() if key.startswith("verdict/")} == {
         "verdict/threat/f1": "PASS",
         "verdict/threat/f1/estimate": 0.93,

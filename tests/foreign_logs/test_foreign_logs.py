@@ -1,4 +1,4 @@
-"""Curves of other programs: files that Stable-Baselines3 wrote, and tables with mapped columns."""
+"""Logs of other programs as doctor reads them: files of Stable-Baselines3, and tables with mapped columns."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rl_eval.diagnostics import all_findings, read
-from rl_eval.diagnostics._foreign_logs import parse_columns
 from rl_eval.errors import InputError
+from rl_eval.foreign_logs import parse_columns
 
 STEPS = 2048
 
@@ -29,7 +29,7 @@ def logs(tmp_path_factory):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     model = PPO("MlpPolicy", DummyVecEnv(copies), n_steps=128, n_epochs=2, seed=0, device="cpu")
-    model.set_logger(configure(str(folder), ["csv"]))
+    model.set_logger(configure(str(folder), ["csv", "tensorboard"]))
     model.learn(STEPS)
     torch.set_num_threads(threads)
     return folder
@@ -66,6 +66,17 @@ def test_a_folder_of_both_has_the_curves_of_one_and_the_count_of_the_other(logs)
     run = read(logs)
     assert "value_loss" in run.curves
     assert 0 < run.info["steps_finished"] <= run.info["env_steps"]
+
+
+def test_event_files_have_the_numbers_of_progress_csv_at_the_same_steps(logs, tmp_path):
+    (event_file,) = logs.glob("*tfevents*")
+    (tmp_path / event_file.name).write_bytes(event_file.read_bytes())
+    table, events = read(logs / "progress.csv"), read(tmp_path)
+    assert events.info == {"env_steps": STEPS}
+    names = {"env_steps", "value_loss", "explained_variance", "approx_kl", "clip_fraction", "lr", "entropy"}
+    for name in names | {"episode_return_mean", "episode_length_mean"}:
+        np.testing.assert_allclose(events.curve(name), table.curve(name), rtol=1e-5, err_msg=name)
+    assert all_findings(events) == all_findings(read(event_file))
 
 
 def test_diagnostics_that_need_curves_alone_work_on_them(logs):
