@@ -243,13 +243,29 @@ def test_proxies_of_the_environment_do_not_see_this_machine(server, monkeypatch)
     assert policy(server).act(observations(), True).tolist() == [1, 0, 1]
 
 
-def test_the_server_in_the_docs_plays():
+# In the place of d3rlpy: pushes to the side on which the pole falls.
+LIBRARY = """
+import numpy as np
+
+
+class Policy:
+    def predict(self, x):
+        return (x[:, 2] + x[:, 3] > 0).astype(np.int64)
+
+
+def load_learnable(file):
+    return Policy()
+"""
+
+
+def test_the_server_in_the_docs_plays(tmp_path):
     """The snippet of docs/judge-your-own.md, on a free port."""
+    (tmp_path / "d3rlpy.py").write_text(LIBRARY)
     docs = (Path(__file__).parents[2] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(# serve\.py\n.*?)```", docs, re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    serving = subprocess.Popen([sys.executable, "-c", snippet.replace("8000", str(port))])
+    serving = subprocess.Popen([sys.executable, "-c", snippet.replace("8000", str(port))], cwd=tmp_path)
     try:
         url, config = f"http://127.0.0.1:{port}/act", cartpole.Config()
         envs = cartpole.DOMAIN.make(config, n_envs=4, part="test", autoreset=False)
