@@ -270,7 +270,7 @@ def server(act, space):
         return {name: part[row] for name, part in given.items()} if isinstance(given, dict) else given[row]
 
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Act)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
+    threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{running.server_port}/act"
     finally:

@@ -38,8 +38,8 @@ SMALL = {
     "TD3": {"learning_starts": 10, "buffer_size": 200},
     "DQN": {"learning_starts": 10, "buffer_size": 200},
     RECURRENT: {"n_steps": 32, "n_epochs": 1},
-    "QRDQN": {"learning_starts": 10, "buffer_size": 200},
-    "TQC": {"learning_starts": 10, "buffer_size": 200},
+    "QRDQN": {"learning_starts": 60, "buffer_size": 200},
+    "TQC": {"learning_starts": 60, "buffer_size": 200},
 }
 CONTRIB = {RECURRENT, "QRDQN", "TQC"}
 
