@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from rl_eval import policy
 from rl_eval.domains import domain
 from rl_eval.errors import InputError
-from rl_eval.evidence import decide_over_runs, least_runs, power_note
-from rl_eval.formatting import display_text, number
+from rl_eval.formatting import display_text
 from rl_eval.gates.caveats import with_caveats, with_data_notes
 from rl_eval.gates.controls import control_key, control_verdicts
 from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
@@ -20,6 +17,7 @@ from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.held_out import check_held_out
 from rl_eval.gates.needs import require_needs
 from rl_eval.gates.opposite_labels import opposite_labels_note
+from rl_eval.gates.over_runs import verdict_over_runs
 from rl_eval.gates.play_criteria import new_check, play_criteria
 from rl_eval.gates.played_elsewhere import PlayedEnvironment, unchecked_items
 from rl_eval.gates.premises import assumptions, with_premises
@@ -34,7 +32,6 @@ from rl_eval.gates.verdict import (
     CriterionVerdict,
     SuiteVerdict,
     decide_by_estimate,
-    decide_by_evidence,
     item_verdict,
 )
 from rl_eval.launchers import Launcher
@@ -262,7 +259,9 @@ def _decide(
         return _worst(suite, criterion, selection.runs, played)
     if selection.too_few:
         return _error(suite, criterion, selection.too_few)
-    return _over_runs(suite, criterion, selection.runs, played)
+    assert criterion.base is not None
+    measured = [one.problem or one.values[criterion.base.name] for one in played]
+    return verdict_over_runs(suite, criterion, selection.runs, measured)
 
 
 def _worst(
@@ -299,55 +298,3 @@ def _one_run(suite: Suite, criterion: Criterion, run: Run | BarePolicy, played: 
         return decide_by_estimate(blank, float(metric.compute(run)), blank.threshold, "")
     except InputError as error:  # undefined, or not recorded
         return replace(blank, detail=str(error))
-
-
-def _over_runs(
-    suite: Suite, criterion: Criterion, runs: Sequence[Run | BarePolicy], played: Sequence[PlayedRun]
-) -> CriterionVerdict:
-    """One number a run; by evidence runs are the units, and the verdict notes how little a few runs can show."""
-    blank = replace(blank_verdict(suite, criterion), units=len(runs), units_max=len(runs))
-    base, metric = criterion.base, criterion.metric
-    assert base is not None
-    assert blank.threshold is not None
-    values = []
-    for run, one_played in zip(runs, played, strict=True):
-        value = one_played.problem or one_played.values[base.name]
-        if isinstance(value, str):
-            return replace(blank, detail=f"{run.path}: {value}", run=str(run.path))
-        values.append(value)
-    values_note = f" ({base.name} of each: {', '.join(number(value) for value in values)})"
-    try:
-        if criterion.spec.by == "estimate":
-            estimate = float(metric.compute(np.array(values)))
-            verdict = decide_by_estimate(blank, estimate, blank.threshold, f" over {len(runs)} runs")
-            return replace(verdict, detail=verdict.detail + values_note)
-        assert metric.statistic is not None
-        result = decide_over_runs(
-            np.array(values),
-            blank.threshold,
-            metric.statistic,
-            suite.spec.alpha,
-            blank.direction,  # type: ignore[arg-type]
-            None if criterion.spec.assume == "normal" else criterion.bounds,
-        )
-    except InputError as error:
-        return replace(blank, detail=str(error))
-    note = _run_note(suite, criterion, len(runs))
-    verdict = decide_by_evidence(replace(blank, population="source"), result, blank.threshold)
-    return replace(verdict, detail=verdict.detail + values_note + note)
-
-
-def _run_note(suite: Suite, criterion: Criterion, runs: int) -> str:
-    """What the evidence over runs rests on, and how little so few runs can show."""
-    alpha, statistic = suite.spec.alpha, criterion.metric.statistic
-    assert statistic is not None
-    if criterion.spec.assume == "normal":
-        power = "" if statistic == "mean" else f"; {power_note(runs, alpha)}"
-        return f"; assumes that runs are normally distributed, which is wrong if some collapse{power}"
-    blank = blank_verdict(suite, criterion)
-    assert criterion.bounds is not None
-    assert blank.threshold is not None
-    least = least_runs(blank.threshold, criterion.bounds, statistic, alpha, blank.direction)  # type: ignore[arg-type]
-    if least is None:
-        return "; no number of runs could pass, because only the bounds are assumed"
-    return f"; fewer than {least:,} runs could not pass, because only the bounds are assumed"

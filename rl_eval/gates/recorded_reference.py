@@ -29,5 +29,12 @@ class RecordedReferenceCheck(EvidenceCheck):
         self.blank = replace(self.blank, units_max=self.episodes)
         super()._prepare()
 
+    def _finish(self) -> None:
+        super()._finish()
+        assert self.verdict is not None
+        if self.verdict.decision == "INCONCLUSIVE" and self.episodes < self._environment.max_episodes:
+            note = f"; the release has values of {self.episodes:,} episodes: judge it with episodes.min of more"
+            self.verdict = replace(self.verdict, detail=self.verdict.detail + note)
+
     def _of_reference(self, reference: str, episodes: Episodes, start: int, stop: int) -> tuple[Any, ...]:
         return (np.array([self._recorded[int(seed)] for seed in episodes.seeds]),)
