@@ -192,7 +192,7 @@ def test_the_numbers_do_not_depend_on_how_many_copies_play(tmp_path):
         environment = SuiteEnvironment(checked, checked.judged)
         check = new_check(environment, checked.criteria[0])
         envs = Dependent(lengths, np.ones(400, bool), copies)
-        environment.play = lambda *_: EpisodeBuffer(rollout.stream(envs, Echo(), seeds=range(400)))
+        environment.play = lambda *_, **__: EpisodeBuffer(rollout.stream(envs, Echo(), seeds=range(400)))
         play_criteria(environment, "echo", "echo", [check])
         environment.close()
         return check.verdict
