@@ -138,10 +138,11 @@ def test_jobs_that_begin_at_once_share_a_new_database(tmp_path):
     environ = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
     root = Path(__file__).parents[2]
     command = [sys.executable, str(root / "train.py"), "env=cartpole", "total_steps=2048", "tracker=mlflow"]
+    command.append(f"tracker.finish_timeout={PATIENCE}")
     jobs = [
         subprocess.Popen([*command, f"seed={seed}", f"name=job{seed}"], cwd=tmp_path, env=environ) for seed in (1, 2, 3)
     ]
-    assert [job.wait(PATIENCE) for job in jobs] == [0, 0, 0]
+    assert [job.wait(2 * PATIENCE) for job in jobs] == [0, 0, 0]
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
