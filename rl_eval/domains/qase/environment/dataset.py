@@ -233,12 +233,13 @@ def split_cycles(project: Project, log: ExecutionLog, config: Config) -> CycleDa
 def earlier_splits(config: Config, count: int) -> tuple[Config, ...]:
     """Configs that split the same cycles earlier: the first trains on a third of the cycles before the test part.
 
-    Their validation parts are the other cycles before the test part, in up to `count` blocks of about the same size.
+    It trains on more than a tenth of all cycles, which a config must leave. The validation parts are the other cycles
+    before the test part, in up to `count` blocks of about the same size.
     """
     counts = load_dataset(config).counts
     judged = counts["judged"]
     before_test = judged - number_of_cycles(judged, config.test_share)
-    first = max(before_test // 3, 1)
+    first = max(before_test // 3, judged // 10 + 1)
     edges = np.unique(np.linspace(first, before_test, min(count, before_test - first) + 1).round().astype(int)).tolist()
     return tuple(
         config.model_copy(update={"validation_share": (stop - start) / judged, "test_share": (judged - stop) / judged})

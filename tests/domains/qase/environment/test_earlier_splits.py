@@ -27,6 +27,15 @@ def test_the_validation_parts_follow_one_another_up_to_the_test_part(cycles, cou
     assert before_test // 3 <= before_test - len(validated) <= max(before_test // 3, 1)
 
 
+@pytest.mark.parametrize("share", [0.7, 0.75, 0.8])
+def test_a_large_test_part_leaves_enough_for_the_first_split(share):
+    config = Config(cycles=40, signal=False, test_share=share)
+    counts = load_dataset(config).counts
+    parts = [load_dataset(split).parts for split in DOMAIN.earlier_splits(config, 3)]
+    assert len(parts[0]["train"]) == counts["judged"] // 10 + 1
+    assert sum(len(each["validation"]) for each in parts) + len(parts[0]["train"]) == counts["judged"] - counts["test"]
+
+
 def test_live_there_is_nothing_to_split():
     assert DOMAIN.earlier_splits(Config(mode="live"), 5) == ()
 
