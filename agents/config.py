@@ -178,7 +178,7 @@ class PPOConfig(OnPolicyConfig):
         if self.all_actions and self.gamma:
             raise ValueError(
                 f"all_actions=true learns what an action earns at once, and not what follows from it as "
-                f"gamma={self.gamma} asks: set gamma to 0"
+                f"gamma={self.gamma} asks: set gamma to 0, or all_actions to false"
             )
 
 

@@ -94,10 +94,11 @@ def ours(clock: TrainingClock, agent: str, seed: int, budget: int, overrides: Se
 def peer(clock: TrainingClock, agent: str, seed: int, budget: int, threads: int) -> None:
     """Train with Stable-Baselines3 until the policy lands."""
     from benchmarks.peer_models import STEPS, after_updates, peer_model
-    from rl_eval.policy import StableBaselines3Policy
+    from rl_eval.policy import Spaces, StableBaselines3Policy
 
     model = peer_model(agent, seed=seed, threads=threads)
-    acting = StableBaselines3Policy(model, None, seed)
+    spaces = Spaces("lunarlander", model.observation_space, model.action_space)
+    acting = StableBaselines3Policy(model, None, f"sb3:{agent}:benchmark", spaces, seed)
 
     def do(env_steps: int) -> bool:
         return clock.after_update(env_steps, lambda: acting) and env_steps < budget

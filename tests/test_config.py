@@ -176,12 +176,14 @@ def test_lr_at_the_top_is_the_agents(defaults):
     total_steps=st.integers(1, 10**12),
     name=st.none() | st.text(st.characters(codec="utf-8", categories=["L", "N", "P"])),
     widths=st.lists(st.integers(1, 2048), max_size=4),
-    gamma=st.floats(0, 1),
+    gae_lambda=st.floats(0, 1),
 )
-def test_allowed_values_survive_config_yaml(defaults, seed, lr, total_steps, name, widths, gamma):
+def test_allowed_values_survive_config_yaml(defaults, seed, lr, total_steps, name, widths, gae_lambda):
     values = {**defaults, "seed": seed, "lr": lr, "total_steps": total_steps, "name": name}
-    checked = assert_round_trip(changed(changed(values, "agent.network.widths", widths), "agent.gamma", gamma))
-    assert (checked.agent.gamma, checked.agent.network.widths) == (gamma, widths)
+    checked = assert_round_trip(
+        changed(changed(values, "agent.network.widths", widths), "agent.gae_lambda", gae_lambda)
+    )
+    assert (checked.agent.gae_lambda, checked.agent.network.widths) == (gae_lambda, widths)
 
 
 # -- what is not allowed is one sentence -------------------------------------------------------------------------------

@@ -115,13 +115,18 @@ class Untrained:
         if obs.dtype.hasobject or not isinstance(self._observation, gym.spaces.Box):
             obs = np.array([gym.spaces.flatten(self._observation, one) for one in obs], np.float32)
         features = filled(np.asarray(obs, np.float32).reshape(len(obs), -1))
-        features = features.reshape(-1, ROWS, features.shape[1])  # numpy multiplies one batch at a time
+        features = features.reshape(-1, ROWS, features.shape[1])
         for weights in self._layers:
-            features = np.tanh(features @ weights)
-        parameters = (features @ self._head).reshape(-1, self._head.shape[1])[: len(obs)]
+            features = np.tanh(_product(features, weights))
+        parameters = _product(features, self._head).reshape(-1, self._head.shape[1])[: len(obs)]
         if mask is not None:
             parameters = np.where(mask, parameters, -np.inf)
         return actions_of_outputs(self._action, parameters, np.ones(1, np.float32), None if greedy else self._rng)
+
+
+def _product(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`features @ weights` without BLAS, whose kernels may treat a row by its place among the others."""
+    return np.einsum("bnk,km->bnm", features, weights)
 
 
 def _orthogonal(inputs: int, outputs: int, gain: float, rng: np.random.Generator) -> np.ndarray:

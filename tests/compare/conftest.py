@@ -8,7 +8,8 @@ from rl_eval.tracking import open_tracker
 from rl_eval.training import train
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ["env=threat", "env.train_flows=2000", "env.validation_flows=400", "env.test_flows=2000", "total_steps=8192"]
+TINY = ["env=threat", "tuned=threat_ppo_online"]
+TINY += ["env.train_flows=2000", "env.validation_flows=400", "env.test_flows=2000", "total_steps=8192"]
 TINY += ["agent.n_envs=16", "agent.n_steps=32", "log_every=1024", "validation.every=4096", "validation.episodes=2"]
 
 
