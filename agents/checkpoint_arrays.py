@@ -49,5 +49,5 @@ def take_over_moments(own: Moments | None, prefix: str, arrays: Mapping[str, np.
         if moments is not own:
             raise ValueError(f"it has {'no' if moments is None else 'the'} statistics {prefix!r}")
     elif not own.mean.shape == moments.mean.shape == moments.m2.shape or moments.count < 0 or (moments.m2 < 0).any():
-        raise ValueError(f"its statistics {prefix!r} are not those of {own.mean.size} numbers")
+        raise ValueError(f"its statistics {prefix!r} are not for {own.mean.size} numbers")
     return moments

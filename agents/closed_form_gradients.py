@@ -130,7 +130,7 @@ class ClosedForm:
         L = −mean Σₐ π(a) r(a) + vf_coef · mean (V − R)² − ent_coef · mean H. Its first term's derivative by the logits
         is −π (r − Σₐ π(a) r(a)) / B, the policy gradient without the variance of drawn actions (Sutton et al.,
         *Comparing policy-gradient algorithms*, 2001; Ciosek and Whiteson, *Expected policy gradients*, AAAI 2018). It
-        needs no ratio, since it is of the present policy, whichever one collected.
+        needs no ratio, since it is of the present policy, even if another policy collected.
 
         Returns the parts of its loss, each `[B]`: those of `ppo_gradient`, and the expected reward.
         """

@@ -423,7 +423,7 @@ class DQN(BaseAgent):
         return arrays, {**meta, "next_measurement": self.next_measurement, "replay": replay_meta}
 
     def state_without_replay(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """`state` without the buffer, which may be large: whoever has its transitions adds them again."""
+        """`state` without the buffer, which may be large: a caller that has its transitions adds them again."""
         arrays, meta = self.state()
         kept = {name: array for name, array in arrays.items() if not name.startswith(("replay.", "target_cache."))}
         return kept, {name: value for name, value in meta.items() if name != "replay"}

@@ -36,7 +36,7 @@ class FixedBatches:
 
 
 def is_place_irrelevant(function: Function, shape: tuple[int, ...]) -> bool:
-    """Whether a function gives a row the same bits at each place among 32 rows, whatever the others are.
+    """Whether a function gives a row the same bits at each place among any 32 rows.
 
     Args:
         shape: of a row.

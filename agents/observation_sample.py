@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agents.ranks import Ranks
 
 LEAST = 20_000
-# Of the environments and the actions, whatever the seed of a run is: so all its seeds have an encoding of one size.
+# Of the environments and the actions, independent of the seed of a run: so all its seeds have an encoding of one size.
 SEED = 0
 
 

@@ -101,7 +101,7 @@ class WholeRollout:
 
     @classmethod
     def gather(cls, ranks: Ranks, rollout: Rollout) -> WholeRollout:
-        """The whole of which every rank has collected a part."""
+        """The whole batch; every rank has collected a part of it."""
         rewards, done = ranks.gather(rollout.rewards, axis=1), ranks.gather(rollout.done, axis=1)
         valid = None if rollout.valid is None else ranks.gather(rollout.valid, axis=1)
         return cls(ranks, rewards, done, valid, ranks.copies(rewards.shape[1]))

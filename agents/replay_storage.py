@@ -16,7 +16,7 @@ CHUNK = 1 << 20  # bytes that are written at once
 def allocate(shape: tuple[int, ...], dtype: np.dtype, storage: str, folder: Path | None) -> np.ndarray:
     """Zeros, in memory or in a file without a name (`memmap`).
 
-    The system removes that file when the process ends, in whatever way.
+    The system removes that file when the process ends, also if it is killed.
 
     Raises:
         ValueError: the folder is missing, cannot be written, or has no room.

@@ -64,7 +64,7 @@ class SumTree:
             return
         low, high = (weights, weights) if isinstance(weights, float) else (weights.min(), weights.max())
         if not (low >= 0.0 and high <= LARGEST):  # nan is neither
-            raise ValueError(f"a weight of a sum tree is {low if low < 0 else high}: it must lie in [0, {LARGEST:g}]")
+            raise ValueError(f"a weight of a sum tree is {low if low < 0 else high}: it must be in [0, {LARGEST:g}]")
         self._leaves[index] = weights
         self._waiting.append(index // FAN_OUT)
         if len(self._waiting) > _MAX_WAITING:

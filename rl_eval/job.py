@@ -329,7 +329,7 @@ def _judge(
         matching_suites = [beside_baselines]
         if judge != "off":
             _note(
-                f"no suite in {suites}/ is for this environment, so the run is judged beside baselines; docs/suites.md "
+                f"no suite in {suites}/ is for this environment, so the run is compared with baselines; docs/suites.md "
                 "shows how to say what is good enough"
             )
     if not matching_suites:

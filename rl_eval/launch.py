@@ -78,7 +78,7 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
         argv: the arguments, without the program's name.
         job: the function under `hydra.main`; reads `sys.argv`.
 
-    0: training finished, whatever the verdict; 1: it failed, or stopped at its budget; 2: bad input, nothing was
+    0: training finished, with any verdict; 1: it failed, or stopped at its budget; 2: bad input, nothing was
     written; 130: Ctrl-C, SIGTERM or SIGHUP.
     """
     directories: list[Path] = []

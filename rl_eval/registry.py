@@ -50,7 +50,7 @@ class Registry(Generic[Entry]):
         return entry
 
     def register_named(self, entry: Entry) -> Entry:
-        """Add an entry under the name that it has.
+        """Add an entry under its own name.
 
         Raises:
             InputError: as `register`, or the entry has no name.

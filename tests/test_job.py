@@ -141,7 +141,7 @@ def test_a_run_on_ones_own_data_without_a_suite_is_judged_beside_baselines(tmp_p
     assert decisions["beats_one_action"] == "PASS"
     assert {"beats_logistic", "near_supervised", "controls", "held_out"} < set(decisions)
     assert "ERROR" not in decisions.values()
-    assert "judged beside baselines" in capsys.readouterr().err
+    assert "compared with baselines" in capsys.readouterr().err
 
 
 def test_a_resumed_run_keeps_what_its_config_says(train):

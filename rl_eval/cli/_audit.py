@@ -34,8 +34,8 @@ def verify(
       rl-eval audit verify production/audit.jsonl --head 120:9f86d081...
 
     Every line contains the hash of the line before. The head, in a file next to it, has the number of lines.
-    Whoever can write both can also write a whole new log. So keep the head that this command prints somewhere
-    else, and give it with --head.
+    Someone who can write both files can also write a whole new log. So keep the head that this command prints
+    in another place, and give it with --head.
 
     Exit status: 0 complete, 1 not, 2 bad input.
     """

@@ -32,7 +32,7 @@ jobs:
             outputs/.gate-cache
           key: rl-eval-${{{{ github.run_id }}}}-${{{{ github.run_attempt }}}}
           restore-keys: rl-eval-
-      # The wheel, from wherever you keep it; and what your environment needs.
+      # The wheel, from the place where you keep it; and what your environment needs.
       - run: pip install {package}
       - run: |
           {command}
@@ -60,7 +60,7 @@ gate:
     when: always
     paths: [outputs/ledger.jsonl, outputs/.gate-cache/]
   script:
-    # The wheel, from wherever you keep it; and what your environment needs.
+    # The wheel, from the place where you keep it; and what your environment needs.
     - pip install {package}
     - |
       {command}

@@ -131,7 +131,7 @@ def _show(suite: Suite, result: SuitePower, gates: int, seed: int) -> None:
         if len(rows) > 1:
             summaries.append(
                 f"{suite.name}, {title}: passes with {_chance(independent)} if the criteria are independent; with at "
-                f"most {_chance(most)}, as its worst criterion, and at least {_chance(least)}, whatever depends on what"
+                f"most {_chance(most)}, as its worst criterion, and at least {_chance(least)}, for any dependence"
             )
     console.print(table)
     if not with_metric:

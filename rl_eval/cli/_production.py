@@ -144,7 +144,7 @@ def erase(
 
 
 def log_warnings() -> None:
-    """Write what is worth a line at 3 a.m. to standard error, with the time."""
+    """Write warnings and errors to standard error, with the time."""
     import logging
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

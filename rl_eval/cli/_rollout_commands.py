@@ -56,7 +56,7 @@ def abort(config: Config, reason: Reason) -> None:
 
 @production.command()
 def promote(config: Config, reason: Reason) -> None:
-    """Make the challenger the champion now, whatever the evidence.
+    """Make the challenger the champion now, without waiting for evidence.
 
     \b
       rl-eval production promote production.yaml --reason 'hotfix'

@@ -130,13 +130,13 @@ def compare(
       rl-eval compare logs/ runs/    # of Stable-Baselines3 and CleanRL: their recorded training returns
 
     Runs that differ only in their seed are one group. The first group, or the runs of --baseline, is the
-    baseline; the last is the candidate. All judged snapshots play the same episodes, which no training and no
-    gate uses. If the data is finite, they play its test part; jobs of one sweep play its validation part,
+    baseline; the last is the candidate. All judged snapshots play the same episodes, which neither training nor
+    gates use. If the data is finite, they play its test part; jobs of one sweep play its validation part,
     because the best of them is not chosen yet. If there is a bar, a table shows what it cost to reach it, in
     env steps, machine time, energy and money.
 
-    Of two verdict files each criterion is compared: its decision, and the difference over the episodes that both
-    have. --gate refuses what is worse, and what passed and no longer does.
+    Two verdict files are compared criterion by criterion: the decision, and the difference over the episodes that
+    both have. --gate refuses a criterion that is worse, or that passed and no longer does.
 
     Exit status: 0 done, 1 if --gate shows that the candidate is worse, 2 bad input or runs that cannot be
     compared.
@@ -194,7 +194,7 @@ def report(
       rl-eval report outputs/<date>/<run>
       rl-eval report outputs/<date>/<sweep>
       rl-eval report outputs/<date>/<run> outputs/<date>/<other run> --out both.html
-      rl-eval report gate.json     # of pytest --rl-verdict gate.json, whatever the policy; writes gate.html
+      rl-eval report gate.json     # from pytest --rl-verdict gate.json; any policy; writes gate.html
 
     The page is one file that loads nothing and runs no script. train.py writes it at the end of each run.
     """

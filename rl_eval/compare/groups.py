@@ -124,7 +124,7 @@ def _refuse_other_data(runs: Sequence[ComparedRun]) -> None:
         for part in ("test", "validation", "train"):
             if fingerprints.get(part) != first_fingerprints.get(part):
                 raise InputError(
-                    f"the {part} part of the data of {run.name} is not that of {first.name} (its fingerprint "
+                    f"the {part} part of the data of {run.name} differs from {first.name} (by its fingerprint"
                     "differs), so their tasks differ: compare runs of the same data"
                 )
 

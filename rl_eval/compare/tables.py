@@ -58,7 +58,7 @@ def gate_sentence(result: Comparison) -> str:
         what = shown.get(last.decision, "is worse over the episodes, with these policies")
         return f"closed, because {candidate} {what} (at most {100 * result.alpha:g} % by chance)"
     shown = {"BETTER": "is better in the mean", "WINS": "wins more often than it loses"}
-    reason = shown.get(last.decision, "is not shown to be worse, which is no proof that it is as good")
+    reason = shown.get(last.decision, "is not shown to be worse; that does not prove that it is as good")
     return f"open, because {candidate} {reason}"
 
 

@@ -1,4 +1,4 @@
-"""Compare two verdict files of pytest, criterion by criterion, whatever the policies are: nothing is played."""
+"""Compare two verdict files of pytest, criterion by criterion, for any policies. Nothing is played."""
 
 from __future__ import annotations
 

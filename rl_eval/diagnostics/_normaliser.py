@@ -74,7 +74,7 @@ def _finding(evidence: str, meaning: str) -> Finding:
         name="normaliser_not_restored",
         severity="problem",
         layer="record",
-        title="observation statistics at evaluation are not those of training",
+        title="evaluation uses other observation statistics than training",
         evidence=evidence,
         meaning=meaning,
         source="a snapshot has the count, mean and M2 of all observations up to its env step, frozen",

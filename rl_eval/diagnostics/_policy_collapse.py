@@ -36,9 +36,7 @@ def policy_collapse(run: DiagnosedRun) -> Finding | None:
     if share <= ONE_ACTION or rarer <= 2 * (1.0 - share):
         return None
     tau = break_even(run, modal)
-    evidence = (
-        f"action {modal} in {percent(share)} of {len(action):,} cases, {percent(prevalence)} of which are positive"
-    )
+    evidence = f"action {modal} in {percent(share)} of {len(action):,} cases, and {percent(prevalence)} are positive"
     meaning = "The policy does not distinguish the cases: its results are those of a constant action."
     if tau is not None:
         evidence += f"; another action has a higher reward from a probability of {tau:.2f}"

@@ -92,7 +92,7 @@ def updates_too_small(run: DiagnosedRun) -> Finding | None:
         title="updates are too small",
         evidence=f"half of the updates change the policy by less than {max(np.median(kl), 1e-12):.1g} nats"
         + (f", at a learning rate of {rate:g}" if rate is not None else ""),
-        meaning="The policy does not change, whatever the data: the learning rate is tiny, the advantages are all "
+        meaning="The policy does not change with any data: the learning rate is tiny, the advantages are all "
         "equal, or the optimiser does not have the weights of the policy.",
         change=change,
         source="median KL of an update < 10⁻⁷ nats",

@@ -144,7 +144,7 @@ def read_episode_file(path: Path) -> EpisodeFile:
 def _checked(path: Path, values: Mapping[str, list[float]], lines: Sequence[int]) -> dict[str, np.ndarray]:
     if not 0 < len(values) <= MAX_COLUMNS:
         raise InputError(
-            f"{path} has {len(values)} columns beside {UNIT!r}: give {RETURN!r} or facts, at most {MAX_COLUMNS}"
+            f"{path} has {len(values)} columns in addition to {UNIT!r}: give {RETURN!r} or facts, at most {MAX_COLUMNS}"
         )
     columns = {name: np.array(column, np.float64) for name, column in values.items()}
     for name in (RETURN, LENGTH):

@@ -159,4 +159,4 @@ def margin_note(criterion: Criterion) -> str | None:
     """What a PASS must say where a margin had nothing to do with it."""
     if criterion.spec.margin is None or criterion.spec.better_than is not None:
         return None
-    return f"its margin of {number(criterion.spec.margin)} is for --rl-against alone, and does not move the bar"
+    return f"its margin of {number(criterion.spec.margin)} is only for --rl-against, and does not move the bar"

@@ -172,7 +172,7 @@ def _best_of_sweep(suite: Suite, newest: list[Run], matching: Iterable[Run]) -> 
     if len(candidates) < 2:
         return newest, None
     count = suite.spec.runs.count
-    kind = f"groups of {count} runs" if len(candidates[0]) == count else f"groups, none of which has {count} runs"
+    kind = f"groups of {count} runs" if len(candidates[0]) == count else f"groups, none with {count} runs"
     what = f"{len(candidates)} {'finished jobs' if count == 1 else kind}"
     if unfinished := sum(not run.finished for run in jobs):
         what += f" ({quantity(unfinished, 'job')} did not finish)"

@@ -143,7 +143,7 @@ class SimulatedCriterion:
         if self.criterion.metric.name == "success_rate":
             return f"{name}: every episode is a success or none"
         return (
-            f"{name}: {what} at the bounds {number(low)} and {number(high)} alone, the widest possible spread: give "
+            f"{name}: {what} only at the bounds {number(low)} and {number(high)}, the widest possible spread: give "
             f"--std {name}=…"
         )
 

@@ -198,7 +198,7 @@ def _require_unchanged(run: Run, env: EnvConfig) -> None:
         if not isinstance(before.get(part), str):
             raise InputError(
                 f"{run.path / 'run.json'} records no fingerprint of the {part} part of the data that it was trained "
-                "with, so nobody can tell whether the data has changed: train again, or name the data of the suite "
+                "with, so it is unknown whether the data has changed: train again, or name the data of the suite "
                 "with --rl-data"
             )
         if before[part] != now[part]:

@@ -169,7 +169,7 @@ class SuiteEnvironment:
         acting = policy.load(spec, spaces, config, seed=seed, trust=self.trust)
         if under is not None:
             if isinstance(self.idle_copies(config), RankingVector):
-                raise InputError(f"under: {under.kind} is not possible where actions rank cases: remove it")
+                raise InputError(f"under: {under.kind} is not possible if actions rank cases: remove it")
             acting = policy.PerturbedPolicy(acting, under, spaces, spec, self.suite.gate_seed)
             label = f"{label} under {under}"
         blocks = self._stream(acting, config, spec, label, episodes, copies, seed, split=under is None)

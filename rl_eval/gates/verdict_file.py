@@ -1,4 +1,4 @@
-"""`verdict.json` of a run directory and the verdict file of a pytest session, either of which may come from anyone."""
+"""`verdict.json` of a run directory and the verdict file of a pytest session, which may both come from anyone."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class SlurmLauncher:
 def own_folder(name: str) -> Path:
     """The folder for scripts and answers, made where it is missing.
 
-    submitit reads answers as pickles, so whoever can write there can run code here.
+    submitit reads answers as pickles, so anyone who can write there can run code here.
 
     Raises:
         InputError: it cannot be made, or others can write to it.

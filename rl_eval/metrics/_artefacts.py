@@ -42,7 +42,7 @@ def artefacts_complete(run: Run) -> list[str]:
 
 @metric("artefact", unit="run", better="higher")
 def numbers_agree(run: Run) -> list[str]:
-    """1 when the run's step counts and final figures agree wherever they are written, else 0."""
+    """1 when the run's step counts and final figures agree in all files that have them, else 0."""
     from rl_eval.run import read_metrics
 
     try:

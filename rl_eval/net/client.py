@@ -98,7 +98,7 @@ class Client:
     def request(
         self, method: str, path: str = "", headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
     ) -> Response:
-        """Send one request and read its response, whatever its status.
+        """Send one request and read its response, with any status.
 
         Args:
             path: below the URL, with its query; empty: the URL itself.

@@ -37,9 +37,7 @@ class AgentsSource(Source):
             InputError: other agents than those of the environment, or a policy that cannot be loaded.
         """
         if not isinstance(spaces.observation, OfAgents):
-            raise InputError(
-                f"policy {spec!r} is for several agents, and {spaces.title} has one: name its policy alone"
-            )
+            raise InputError(f"policy {spec!r} is for several agents, and {spaces.title} has one: give one policy")
         policies, agents = by_agent(rest), list(spaces.observation)
         if set(policies) != set(agents):
             raise InputError(

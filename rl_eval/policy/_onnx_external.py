@@ -51,7 +51,7 @@ def embedded(file: Path, content: bytes, spec: str, max_bytes: int) -> bytes:
         except OSError as error:
             raise InputError(
                 f"policy {spec!r}: its weights {other} cannot be read ({failure(error)}): put the file that was "
-                "exported with it beside it"
+                "exported with it next to it"
             ) from error
         left -= len(contents[other.name])
     for tensor in _external(model):
@@ -90,7 +90,7 @@ def _files(model: Any, file: Path, spec: str) -> list[Path]:
         name = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
         if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
             raise InputError(
-                f"policy {spec!r} has weights in {name[:100]!r}: they must lie in the folder of {file.name}"
+                f"policy {spec!r} has weights in {name[:100]!r}: they must be in the folder of {file.name}"
             )
         names[name] = None
     folder = file.parent.resolve()

@@ -134,7 +134,7 @@ class StableBaselines3Source(Source):
         beside = None if statistics or not Path(zip_file).is_file() else unnamed_statistics(zip_file)
         if beside is None:
             return ()
-        return (f"{short_path(beside)} lies beside the model and is not used; +{short_path(beside)} adds it",)
+        return (f"{short_path(beside)} is next to the model and is not used; +{short_path(beside)} adds it",)
 
     def identity(self, rest: str) -> str | None:
         """A hash of the algorithm and the bytes of its files."""

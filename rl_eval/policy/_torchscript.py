@@ -127,7 +127,7 @@ class TorchScriptSource(Source):
         except Exception as error:  # damaged bytes raise anything
             line = " ".join(str(error).split())[:300]
             raise InputError(
-                f"policy {spec!r} is not a module from torch.jit.save ({line}); weights alone need the code of their "
+                f"policy {spec!r} is not a module from torch.jit.save ({line}); weights also need the code of their "
                 "network: python:<module>:<callable>"
             ) from error
         return TorchScriptPolicy(module, spec, spaces, seed)

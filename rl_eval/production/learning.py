@@ -1,4 +1,4 @@
-"""A candidate from the champion: it goes on learning from logged decisions, whoever made them.
+"""A candidate from the champion: it goes on learning from logged decisions of any policy.
 
 Three things keep what the champion knew: experience of earlier times is learned from again, weights that mattered are
 held (elastic weight consolidation), and the statistics that scale observations stay. Three things make the logs of

@@ -120,7 +120,7 @@ def reports_of(reporter: Any) -> Iterable[Any]:
 
 
 def _print_not_judged(suites: dict[str, SuiteReports], reporter: Any, console: Console) -> None:
-    """Suites of which no item is judged: those without a run with the command that trains one, others with a reason."""
+    """Suites without a judged item: those without a run, with the command that trains one, and others with a reason."""
     from rl_eval.gates.training_commands import DATA_PLACEHOLDER
     from rl_eval.terminal import print_commands, print_labelled
 

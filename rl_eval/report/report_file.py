@@ -53,7 +53,7 @@ def write_report(paths: Sequence[Path], out: Path | None = None, *, trust: bool 
 
 def _write_verdict_page(file: Path, paths: Sequence[Path], out: Path | None) -> Path:
     if len(paths) > 1:
-        raise InputError(f"{file} is a file, and a page on a verdict file is about it alone: name it alone")
+        raise InputError(f"{file} is a verdict file, and a page shows only one of these: give no other file or run")
     if file.name == "run.json":
         raise InputError(f"{file} is inside a run: name the run directory, {file.parent}")
     page = out or file.with_suffix(".html")
@@ -67,5 +67,5 @@ def _common_folder(runs: Sequence[Path], out: Path | None) -> Path:
     """The folder that contains all runs."""
     folders = {run.resolve().parent for run in runs}
     if len(folders) > 1 and out is None:
-        raise InputError("the runs lie in different folders: name the file to write with --out FILE")
+        raise InputError("the runs are in different folders: name the file to write with --out FILE")
     return runs[0].parent

@@ -1,4 +1,4 @@
-"""The page on a verdict file of pytest: what it judged, whatever the policies are, and the evidence."""
+"""The page on a verdict file of pytest: what it judged, for any policies, and the evidence."""
 
 from __future__ import annotations
 

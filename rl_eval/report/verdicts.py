@@ -73,7 +73,7 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
         passing = counts["PASS"]
         sentence = f"All {passing} criteria pass." if passing > 1 else "The only criterion passes."
     elif decision == "NEEDS_RUNS":
-        sentence = f"All {counts['PASS']} criteria on this run alone pass. The verdict needs several runs."
+        sentence = f"All {counts['PASS']} criteria on a single run pass. The verdict needs several runs."
     elif decision == "FAIL":
         failed = [row for row in criteria if row.decision == "FAIL"]
         missed = [_missed(row) for row in sorted(failed, key=lambda row: row.by != "evidence")]

@@ -1,4 +1,4 @@
-"""`index.sqlite`: entries with the stamps of the files that they were read from. Whatever is wrong, it is made anew."""
+"""`index.sqlite`: entries with the stamps of the files that they were read from. A damaged one is built again."""
 
 from __future__ import annotations
 

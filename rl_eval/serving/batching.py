@@ -41,7 +41,7 @@ class Batch(Generic[Request, Answer]):
         except Exception as error:  # of all of them
             answers = [error] * len(waiting)
         for (_, future), answer in zip(waiting, answers, strict=True):
-            if future.cancelled():  # whoever asked has gone
+            if future.cancelled():  # the client has gone
                 continue
             if isinstance(answer, Exception):
                 future.set_exception(answer)

@@ -43,7 +43,7 @@ def serve(
 
     Args:
         spec: a run directory, or `onnx:<file>`.
-        host: the address to listen on; another one than loopback needs a token.
+        host: the address to listen on; any address except loopback needs a token.
         token: what `Authorization: Bearer` must hold.
         folder: of the store and the checkpoints; None: `outputs/serving/<policy>`.
         update_after: transitions that `/update` needs; None: as many as an iteration of training has.

@@ -142,7 +142,7 @@ class PolicyServer:
         if self.learning:
             raise RefusedError(409, "an update is running already: wait for its answer")
         self.learning = True
-        # A task of its own: whoever asked may go away meanwhile.
+        # A task of its own: the client may go away meanwhile.
         return await asyncio.shield(asyncio.create_task(self._update()))
 
     async def _update(self) -> dict[str, Any]:

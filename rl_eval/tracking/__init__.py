@@ -48,7 +48,7 @@ def settings_model(name: object) -> type[TrackerSettings]:
 
 
 def check_tracker(settings: TrackerSettings) -> None:
-    """Check whatever can be checked before a run directory is made.
+    """Check everything that can be checked before a run directory is made.
 
     Raises:
         InputError: the tracker cannot work, for example because its package is missing.

@@ -203,9 +203,9 @@ def _other_reward(config: RunConfig, before: run.Run, meta: Mapping[str, Any]) -
     if meta.get("reward_scale") is None:
         return f"{before.path} has none"
     if values["reward"] != before.config.get("reward"):
-        return f"the reward is not that of {before.path}"
+        return f"the reward differs from {before.path}"
     if values["agent"]["gamma"] != before.config["agent"].get("gamma"):
-        return f"agent.gamma is not that of {before.path}"
+        return f"agent.gamma differs from {before.path}"
     return None
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import optuna
 
 FILE = "study.sqlite"
-FIRST_TRIALS = 8  # that are drawn at random, and none of which is stopped early
+FIRST_TRIALS = 8  # drawn at random and never stopped early
 NEVER_PRUNED = 1  # scores of a run that are too early to tell
 MAX_TRIALS = 1_000
 FIRST_SEED = 770_000  # of training; a gate's test episodes are drawn from streams of their own, whatever the seed

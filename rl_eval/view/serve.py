@@ -26,7 +26,7 @@ def serve(
     """Show the runs below a folder until SIGINT or SIGTERM.
 
     Args:
-        host: the address to listen on; another one than loopback needs a token.
+        host: the address to listen on; any address except loopback needs a token.
         token: the password that browsers ask for, or the bearer token of scripts.
         show: prints a line.
         on_read: called with how many runs were read before the page is there, and how many there are to read.

@@ -106,6 +106,6 @@ def test_a_priority_for_what_is_not_there_any_more_does_not_bring_it_back():
 
 def test_a_priority_that_is_not_a_number_is_refused():
     buffer = prioritised([1, 2, 3])
-    with pytest.raises(ValueError, match="is nan: it must lie in"):
+    with pytest.raises(ValueError, match="is nan: it must be in"):
         buffer.update_priorities(np.array([0]), np.array([np.nan]))
     assert buffer.state()[0]["priorities"][0] == 1.0

@@ -175,7 +175,7 @@ def test_what_cannot_be_a_weight_is_refused_by_its_value():
     tree = SumTree(3)
     for wrong in (-1.0, np.nan, np.inf, 2 * LARGEST):
         with pytest.raises(
-            ValueError, match=re.escape(f"a weight of a sum tree is {wrong}: it must lie in [0, 1e+300]")
+            ValueError, match=re.escape(f"a weight of a sum tree is {wrong}: it must be in [0, 1e+300]")
         ):
             tree.set(np.array([0, 1]), np.array([1.0, wrong]))
     assert tree.leaves.tolist() == [0, 0, 0]

@@ -123,7 +123,7 @@ def test_a_release_on_other_episodes_is_refused(release):
 
 
 def test_the_margin_moves_no_bar_and_helps_no_control(played):
-    assert "its margin of 60 is for --rl-against alone" in rows(played)["balances"].detail
+    assert "its margin of 60 is only for --rl-against" in rows(played)["balances"].detail
     assert rows(played)["controls"].decision == "FAIL"  # constant:0 passes what the suite itself asks
 
 

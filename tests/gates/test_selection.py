@@ -93,7 +93,7 @@ def test_of_a_sweep_without_a_complete_group_the_best_job(tmp_path):
     sweep_of(tmp_path / "outputs" / "a_sweep", [20.0, 10.0])
     selection = newest_group(suite(tmp_path, runs="{count: 3}"), tmp_path / "outputs")
     assert names(selection) == ["0_lr=0"]
-    assert "of the 2 groups, none of which has 3 runs" in selection.reasons[0]
+    assert "of the 2 groups, none with 3 runs" in selection.reasons[0]
     assert selection.too_few
 
 

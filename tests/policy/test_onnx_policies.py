@@ -384,7 +384,7 @@ def test_operators_and_files_from_elsewhere_are_refused(tmp_path, capfd):
         del weights.external_data[:]
         weights.external_data.add(key="location", value=place)
         graph = foreign(tmp_path, [helper.make_node("Add", ["x", "w"], ["y"])], FOUR, constants=[weights])
-        refused(graph, spaces(BOX), r"has weights in .*: they must lie in the folder of foreign\.onnx$")
+        refused(graph, spaces(BOX), r"has weights in .*: they must be in the folder of foreign\.onnx$")
     assert capfd.readouterr().err == ""
 
 

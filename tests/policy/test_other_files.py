@@ -63,7 +63,7 @@ def test_a_torchscript_module_that_is_none_or_fails_is_one_sentence(tmp_path):
     refused(r"the file .*nowhere\.pt does not exist$", f"torchscript:{tmp_path / 'nowhere.pt'}")
     for name in ("junk.pt", "weights.pt"):
         refused(
-            r"is not a module from torch\.jit\.save \(.*\); weights alone need the code",
+            r"is not a module from torch\.jit\.save \(.*\); weights also need the code",
             f"torchscript:{tmp_path / name}",
         )
     wide = load(scripted(tmp_path, Net(3)), CARTPOLE, None, trust=True)
@@ -213,7 +213,7 @@ def test_weights_outside_of_the_folder_are_never_read(tmp_path, location):
     (tmp_path / "secret").write_bytes(bytes(100))
     (tmp_path / "own").mkdir()
     spec, _ = with_weights_beside(tmp_path / "own", location)
-    refused(r"has weights in .*: they must lie in the folder of net\.onnx$", spec)
+    refused(r"has weights in .*: they must be in the folder of net\.onnx$", spec)
     assert identity(spec) is None
 
 

@@ -130,7 +130,7 @@ def test_statistics_beside_a_model_are_mentioned_where_they_are_not_named(sb3, t
     assert notes(f"sb3:ppo:{sb3.zip}+{sb3.pkl}") == ()
     (note,) = notes(f"sb3:ppo:{str(sb3.zip).removesuffix('.zip')}")
     assert re.fullmatch(
-        r"\S*vecnormalize\.pkl lies beside the model and is not used; \+\S*vecnormalize\.pkl adds it", note
+        r"\S*vecnormalize\.pkl is next to the model and is not used; \+\S*vecnormalize\.pkl adds it", note
     )
     assert notes(f"sb3:ppo:{sb3.zip.with_name('nowhere')}") == ()
     shutil.copy(sb3.zip, tmp_path / "model.zip")

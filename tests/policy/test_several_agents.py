@@ -206,7 +206,7 @@ def test_agents_need_an_environment_of_several_and_the_trust_of_their_policies()
     config = Config(id="CartPole-v1")
     vector = domains.make(config, n_envs=1, part="test", autoreset=False)
     spaces = Spaces.of(config, vector)
-    with pytest.raises(InputError, match=r"is for several agents, and CartPole-v1 has one: name its policy alone$"):
+    with pytest.raises(InputError, match=r"is for several agents, and CartPole-v1 has one: give one policy$"):
         load("agents:a=random+b=random", spaces, config)
     with pytest.raises(InputError, match=r"has 'python:their_game:largest', which imports and runs code: add --trust"):
         load("agents:a=python:their_game:largest+b=random", spaces, config)

@@ -78,7 +78,7 @@ def page(cartpole):
 def test_the_verdict_comes_first_in_words_that_need_no_statistics(page):
     text = page.text
     assert text.index("NEEDS RUNS") < text.index("Criteria")
-    assert "All 4 criteria on this run alone pass. The verdict needs several runs." in text
+    assert "All 4 criteria on a single run pass. The verdict needs several runs." in text
     assert "1 needs several runs: stable." in text
 
 

@@ -64,7 +64,7 @@ class Config(EnvConfig):
     )
     judge: JudgeConfig = Field(JudgeConfig(), description="folder: the language model that judges; it never trains")
     stop: bool = Field(True, description="a sixth action ends the episode")
-    masks: bool = Field(True, description="a mutation that changes nothing is no legal action")
+    masks: bool = Field(True, description="a mutation that changes nothing is not a legal action")
     features: bool = Field(True, description="whether observations have plain features in addition to the embedding")
     max_mutations: int = Field(5, ge=1, le=MUTATION_COUNT, description="steps of an episode at most")
     encoder: Literal["hashed", "static", "endpoint"] = Field(

@@ -72,7 +72,7 @@ def column_notes(train: Table) -> tuple[str, ...]:
                 accuracy = max(accuracy, threshold_accuracy(values, sample.label))
         if accuracy >= PREDICTS_ALONE:
             notes.append(
-                f"the column {brief(name, 80)!r} alone predicts the label with a balanced accuracy of "
+                f"the column {brief(name, 80)!r} predicts the label without other columns, with a balanced accuracy of "
                 f"{percent(accuracy)}: name it in env.ignore if it is not known when a flow is decided on"
             )
     return tuple(notes)

@@ -28,7 +28,7 @@ def prices_differ(run: DiagnosedRun) -> Finding | None:
         title="the reward prices decisions otherwise than the costs do",
         evidence=difference,
         meaning="The agent learns decisions that are not the cheapest ones, and mean_cost is what it is judged by. "
-        "That is right where the reward is shaped on purpose, and wrong where env.costs was changed alone.",
+        "That is right if the reward is shaped on purpose, and wrong if only env.costs was changed.",
         change="reward=threat_costs",
         source="the action of least expected cost and that of largest expected reward, for 1,001 values of P(threat)",
         certainty=1.0,

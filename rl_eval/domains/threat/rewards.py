@@ -31,7 +31,7 @@ class Matrix(RewardTerm):
                 "values must be two rows (benign, threat) of four numbers (allow, block, quarantine, alert)"
             )
         if not 0.0 < rho <= 1.0:
-            raise ValueError(f"rho={rho} must lie in (0, 1]")
+            raise ValueError(f"rho={rho} must be in (0, 1]")
         matrix[0] *= rho
         self.values = matrix
         self.range = float(matrix.min()), float(matrix.max())

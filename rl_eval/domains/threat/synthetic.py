@@ -1,7 +1,7 @@
 """Generate the embedded data: flows from known families, so that the Bayes-optimal decision is known.
 
 Given its family, the logarithms of a flow's numeric fields are jointly Gaussian (the fields themselves are
-log-normal, hence heavy-tailed) and its categorical fields are independent of them and of each other. The
+log-normal, so heavy-tailed) and its categorical fields are independent of them and of each other. The
 posterior P(threat | flow) is then a ratio of finite sums, exact and vectorised.
 """
 

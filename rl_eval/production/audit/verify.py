@@ -70,7 +70,5 @@ def verify(path: Path, expected: Head | None = None) -> Checked:
     elif recorded is not None and before.lines == recorded.lines and before.hash not in ("", recorded.hash):
         faults.append("its last line is not the one that its head names")
     if expected is not None and expected.lines and at_expected != expected.hash:
-        faults.append(
-            f"it has no line {expected.lines} with the hash that was kept: lines were cut off or written anew"
-        )
+        faults.append(f"it has no line {expected.lines} with the hash that was kept: lines were cut off or replaced")
     return Checked(before, tuple(faults))

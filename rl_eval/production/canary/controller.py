@@ -173,7 +173,7 @@ class Controller:
             return decision
         event = "roll_back" if decision.verdict == "roll_back" else self._forward(state, row)
         if self._apply(number, row, event, f"{decision.figure}: {decision.sentence}", "controller") is None:
-            return Decision("hold", "availability", "somebody else changed the row meanwhile")
+            return Decision("hold", "availability", "another process changed the row meanwhile")
         return decision
 
     def _forward(self, state: State, row: Row) -> Event:

@@ -47,7 +47,7 @@ def measure(
 ) -> tuple[Periods | None, dict[str, Any]]:
     """Scores over the periods whose held-out traffic is still kept.
 
-    The champion of now is who went on from the last period, whatever became of that period's candidate. So its scores
+    The champion of now went on from the last period, whether or not that period's candidate took over. So its scores
     are that period's row of the matrix, and the candidate's are the last row.
 
     Args:

@@ -1,4 +1,4 @@
-"""One training: experience, candidate, proof, version. Each part is done once, whoever ends in between.
+"""One training: experience, candidate, proof, version. Each part is done once, even if a process ends in between.
 
 The store says which experience a training has, under a lease. The candidate is a folder named after the training, which
 appears as a whole. The version names the training in its lineage. So a process that takes a training over goes on

@@ -1,4 +1,4 @@
-"""What a registry offers, whatever keeps it."""
+"""What every registry offers."""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ class PromptObserver(TextObserver):
         """
         if self._config.features:
             raise InputError(
-                f"an embedding is not all that this policy observes, since the run has env.features=true and so "
-                f"{len(FEATURES)} more columns: give prompt beside embedding, or a prompt alone, or all "
+                f"this policy observes more than an embedding: the run has env.features=true, which adds "
+                f"{len(FEATURES)} columns: give prompt and embedding, or only a prompt, or all "
                 f"{WIDTH + len(FEATURES)} numbers as observation"
             )
         return embeddings

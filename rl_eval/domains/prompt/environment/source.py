@@ -94,7 +94,7 @@ def _folders(config: Config) -> list[Path]:
     folders = _task_folders(path) or _task_folders(path / "tasks")
     if not folders:
         raise InputError(
-            f"env.path={escape_controls(str(path))} has no folder with a task.json, nor has its folder tasks: "
+            f"env.path={escape_controls(str(path))} and its folder tasks have no folder with a task.json: "
             "name a folder of tasks"
         )
     return folders

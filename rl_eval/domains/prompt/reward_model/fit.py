@@ -73,7 +73,7 @@ def fit_reward_model(
     tasks = int(task.max()) + 1 if len(task) else 0
     if tasks < 3:
         raise InputError(
-            f"a reward model is cross-validated over the training tasks, of which there are {tasks}: give at least 3"
+            f"there are {tasks} training tasks, and a reward model is cross-validated over at least 3: give more tasks"
         )
     used = tuple(used)
     rows = features[:, used]

@@ -32,8 +32,8 @@ class Choice:
 def choose_policy(config: Config, trust: bool) -> Choice:
     """The policy with the largest mean APFD on the validation cycles; all play the same cycles.
 
-    Candidates are the newest finished runs of env=qase and two baselines, one of which wins where it is as good. Where
-    the project has no validation cycles, the newest run is taken, or the baseline.
+    Candidates are the newest finished runs of env=qase and two baselines. A baseline wins if it is as good as the best
+    run. If the project has no validation cycles, the newest run is taken, or the baseline.
 
     Args:
         config: the project and its results.

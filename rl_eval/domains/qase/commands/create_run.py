@@ -23,7 +23,7 @@ def check(code: str, source: str, *, is_tests: bool) -> None:
     checked_code(code)
     if is_tests:
         raise InputError(
-            f"--create-run {code} needs the ids of Qase's cases, which JUnit reports alone do not have: give the "
+            f"--create-run {code} needs the ids of Qase's cases, which JUnit reports do not have: give the "
             f"export, or rest:{code}, as EXPORT"
         )
     own = project_code(source)

@@ -31,7 +31,7 @@ def from_openapi(spec: Path, out: Path, sign_in: SignIn | None) -> Iterator[str]
             written.
     """
     if out.suffix not in (".json", ".csv"):
-        raise InputError(f"--out {out} is neither .json nor .csv, which Qase imports: name such a file")
+        raise InputError(f"--out {out} is neither .json nor .csv: Qase imports only these; name such a file")
     if out.resolve() == spec.resolve():
         raise InputError(f"--out {out} would overwrite the description: give another file")
     generated = generate(Document(spec), sign_in)

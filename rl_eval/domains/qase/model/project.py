@@ -1,4 +1,4 @@
-"""A Qase project as typed data, whatever format it was read from: suites, cases, steps, parameters.
+"""A Qase project as typed data, for all formats that it is read from: suites, cases, steps, parameters.
 
 Values that mean the same are equal: line ends are LF, an empty list and `null` are an empty tuple, `yes` is True.
 `Form` keeps how a file wrote them. Comparisons ignore it; the JSON export uses it.

@@ -41,7 +41,7 @@ def inspect(
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option("--ignore", metavar="COLUMN", help="A column that is no feature (env.ignore); repeatable."),
+        typer.Option("--ignore", metavar="COLUMN", help="A column that is not a feature (env.ignore); repeatable."),
     ] = None,
     categorical: Annotated[
         list[str] | None,

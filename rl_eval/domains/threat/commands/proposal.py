@@ -84,7 +84,7 @@ def propose(
         reading = reading_of(sheet, config, events)
         notes.append(
             f"numbers are missing or infinite in {_named(absent)}: env.missing=indicator takes the median and says so "
-            "in columns of its own, env.missing=median takes the median alone"
+            "in extra columns, env.missing=median takes only the median"
         )
     return Proposal(sheet, config, reading, labels, candidates, tuple(notes))
 

@@ -59,7 +59,7 @@ def open_table(
     with open_bytes(source, limit) as opened:
         if opened.is_parquet or (isinstance(source, Path) and source.suffix.lower() in {".parquet", ".pq"}):
             if not isinstance(source, Path):
-                raise InputError(f"{opened.path} is Parquet, which is read from a file alone: name the file")
+                raise InputError(f"{opened.path} is Parquet, which is read only from a file: name the file")
             yield ParquetReader(source, limit)
             return
         text = TextBlocks(opened)

@@ -121,6 +121,4 @@ def _first_not_utf8(block: bytes, otherwise: int) -> int:
 
 def too_long() -> str:
     """The end of a sentence on a row that is too long."""
-    return (
-        f"a row of more than {MAX_RECORD_BYTES >> 10} KiB: shorten it, or close the quote before it where one is open"
-    )
+    return f"a row of more than {MAX_RECORD_BYTES >> 10} KiB: shorten it, or close an open quote before it"

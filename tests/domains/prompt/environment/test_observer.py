@@ -51,7 +51,7 @@ def test_an_embedding_alone_is_all_that_is_observed_without_features():
     plain = Config(features=False)
     observer = DOMAIN.text_observer(plain, DOMAIN.preprocessing(plain))
     np.testing.assert_array_equal(observer.observe_embeddings(rows), rows)
-    with pytest.raises(InputError, match=r"features.*give prompt beside embedding"):
+    with pytest.raises(InputError, match=r"features.*give prompt and embedding"):
         DOMAIN.text_observer(Config(), DOMAIN.preprocessing(Config())).observe_embeddings(rows)
 
 

@@ -84,7 +84,7 @@ def test_blocks_end_where_records_end(tmp_path, monkeypatch):
         (b"\xd4\xc3\xb2\xa1...", r"is a packet capture: make flows of it"),
         (b"\xff\xfea\0,\0b\0\n\0\0\xd8", r"begins as UTF-16-LE does and is not"),
         (b"[{}]", r"is one JSON array"),
-        (b'a,b\n1,"2\n' + b"x,y\n" * (1 << 19), r"line 2: a row of more than 1024 KiB.*close the quote"),
+        (b'a,b\n1,"2\n' + b"x,y\n" * (1 << 19), r"line 2: a row of more than 1024 KiB.*close an open quote"),
         (b"a,b\n1,2\n" + b"x" * (2 << 20) + b",y\n", r"line 3: a row of more than 1024 KiB"),
         (",".join(f"c{i}" for i in range(501)).encode() + b"\n", r"has 501 columns; at most 500"),
         (b"# nothing\n# else\n", r"line 2: only one column"),
