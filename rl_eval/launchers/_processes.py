@@ -69,7 +69,7 @@ class Processes:
                 if self._closing.is_set():
                     worker.stop()
                 future.set_result(worker.call(task))
-            except BaseException as error:  # of foreign code too; it belongs to whoever waits
+            except BaseException as error:  # of foreign code too; the waiting code gets it
                 future.set_exception(error)
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ class RaySettings(LauncherSettings):
 
 
 class RayLauncher:
-    """Calls as Ray tasks. Where a worker or its machine is lost, whoever waits decides whether to ask again."""
+    """Calls as Ray tasks. If a worker or its machine is lost, the waiting code decides whether to ask again."""
 
     def __init__(self, settings: RaySettings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""`OwnRandomness`: the global random numbers that a policy of other code draws, seeded by whoever judges it."""
+"""`OwnRandomness`: the global random numbers that a policy of other code draws, seeded by the judging code."""
 
 from __future__ import annotations
 

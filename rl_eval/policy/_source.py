@@ -26,7 +26,7 @@ class Source(ABC):
         prefix: the text before the first colon.
         usage: how a person writes such a policy, for messages: `onnx:<file>`.
         prefix_alone: whether the prefix without a colon names a policy too.
-        is_seeded: whether all that its policies draw at random follows from the seed, whoever made them.
+        is_seeded: whether all that its policies draw at random follows from the seed, no matter who made them.
         acts_alone: whether the actions of a greedy policy follow from the observations of their own episode, so that
             its episodes can be played by several processes. A policy that draws at random draws for all copies.
         acts_for_agents: whether its policies take the dicts of environments of several agents; others act for each

@@ -1,7 +1,7 @@
 """The runs below a folder of outputs: read once, kept in `index.sqlite`, searched and sorted.
 
 The index saves time and nothing else. What it holds is read from `run.json` and `verdict.json`, again as soon as one of
-them has another size or time, and whoever deletes it loses nothing. It is never evidence: a command that acts on a run
+them has another size or time, and deleting it loses nothing. It is never evidence: a command that acts on a run
 reads the run itself.
 """
 

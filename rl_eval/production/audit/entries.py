@@ -20,7 +20,7 @@ class Entry:
 
     Attributes:
         number: from 1.
-        at: UTC, ISO 8601, by the clock of whoever wrote it.
+        at: UTC, ISO 8601, by the clock of the writer.
         actor: who did it: a command, a process or a person.
         event: what happened, one word.
         previous, hash: of the line before, and of this one; hexadecimal SHA-256.

@@ -1,7 +1,7 @@
 """`Controller`: drives a roll-out over the store and the registry; any number of them may run.
 
 A pass reads the row and the aliases, counts units, decides, and changes the row by compare and swap. Aliases change
-after the row says so (`promoting`, `rolling_back`), and whoever finds such a row completes it. Where the store or the
+after the row says so (`promoting`, `rolling_back`), and who finds such a row completes it. Where the store or the
 registry is away, nothing changes: the servers go on with what they hold.
 
 Time in a step is what a controller watched, by a clock that never jumps; at most five minutes between two passes count.

@@ -95,7 +95,7 @@ def _matrix(stored: Mapping[str, Any], candidate: Mapping[str, float], training:
     """R[i, j]: after period i, on period j; None where there is one period alone.
 
     Args:
-        stored: `rows`, period -> period -> score of whoever went on from the first one; `uniform`, period -> score.
+        stored: `rows`, period -> period -> score of the policy after the first one; `uniform`, period -> score.
         candidate: period -> score.
         training: the newest period.
     """
@@ -105,7 +105,7 @@ def _matrix(stored: Mapping[str, Any], candidate: Mapping[str, float], training:
         return None
     scores = np.zeros((len(order), len(order)))
     for i, period in enumerate(order[:-1]):
-        # What was not measured, as where a training was taken over, is what whoever went on had on its own period.
+        # Scores may be missing after a takeover. Then the score of this row on its own period counts.
         own = rows[period].get(period, candidate[period])
         scores[i] = [rows[period].get(other, own) for other in order]
     scores[-1] = [candidate[period] for period in order]

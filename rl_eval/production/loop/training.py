@@ -81,7 +81,7 @@ def run_training(parts: Parts, training: Training, beat: Callable[[], None] = la
 
     Raises:
         InputError: it failed, and its experience is free again; says why.
-        UnavailableError, RegistryError, AuditError: a part is away; whoever takes it over goes on with what is there.
+        UnavailableError, RegistryError, AuditError: a part is away; another process can take over from what exists.
         TrainingLostError: another process has it.
     """
     meter = Meter(_rate(parts))
@@ -123,7 +123,7 @@ def _make_version(parts: Parts, training: Training, meter: Meter) -> Version:
     source = load_source(parts, run)
     require_same_spaces(source, champion)
     proof = _prove(parts, training, (run, source), (champion_run, champion), held_out)
-    parts.store.renew_training(training, now=parts.clock())  # whoever has lost the training registers nothing
+    parts.store.renew_training(training, now=parts.clock())  # a process that has lost the training stops here
     version = _register(parts, training, number, source, run, proof, fingerprint(learned), meter)
     remove_directory(run.path)
     return version
@@ -137,7 +137,7 @@ def _lease(parts: Parts, training: Training, beat: Callable[[], None]) -> Iterat
     def renew() -> None:
         while not ended.wait(min(parts.config.training.lease / 4, BEAT_S)):
             beat()
-            # Where the store is away, the next one counts; whoever has lost the training cannot finish it.
+            # If the store is away, the next one counts; a process that has lost the training cannot finish it.
             with contextlib.suppress(InputError):
                 parts.store.renew_training(training, now=parts.clock())
 

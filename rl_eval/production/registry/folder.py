@@ -2,7 +2,7 @@
 
 versions/000001/version.json, files/…     written aside and renamed; never changed
 aliases.json                              replaced as a whole, so several aliases move at once
-registry.lock                             held by whoever writes
+registry.lock                             held by the writing process
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     mlflow.db                       MLflow's tables: `mlflow ui --backend-store-uri sqlite:///…/mlflow.db` shows them
     artefacts/NAME/000001/          version.json and files/, as of `FolderRegistry`
-    registry.lock                   held by whoever writes, and while the tables are made
+    registry.lock                   held by the writing process, and while the tables are made
 
 MLflow makes its tables without a lock when a registry is opened, which fails where two processes do it at once.
 """

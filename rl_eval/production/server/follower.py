@@ -85,7 +85,7 @@ class Follower:
 
     def _follow(self) -> bool:
         try:
-            # The row first: whoever completes a roll-out moves the aliases before the row ends, so a row that is older
+            # The row first: who completes a roll-out moves the aliases before the row ends, so a row that is older
             # than the aliases gives nobody a version that all units have left already.
             row = {} if self._store is None else self._store.document().body
         except UnavailableError:
