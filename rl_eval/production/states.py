@@ -1,7 +1,7 @@
 """The states of a roll-out, as one table: which event leads from which state to which.
 
 An event that has no entry for a state is refused there. `promoting` and `rolling_back` last while the registry's
-aliases change: who finds a roll-out in one of them completes it, so it does not matter where a process ended.
+aliases change. A process that finds one completes it, so it does not matter where a process ended.
 """
 
 from __future__ import annotations
