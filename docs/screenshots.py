@@ -1,7 +1,7 @@
 """Write docs/images/, pictures of the product: `python docs/screenshots.py [FOLDER]`.
 
-It copies the checkout to FOLDER, or to a new temporary folder, trains a few runs there (five minutes or more), and takes
-pictures of their pages in Chromium. Runs that FOLDER has from an earlier call are used again.
+It copies the checkout to FOLDER, or to a new temporary folder, and trains a few runs there (five minutes or more).
+Then it takes pictures of their pages in Chromium. Runs that FOLDER has from an earlier call are used again.
 """
 
 from __future__ import annotations
