@@ -1,5 +1,6 @@
 """Queues, the same on each kind: what was put in comes out once it is there, until it is acknowledged."""
 
+import itertools
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from rl_eval.production.queues.later import LaterQueue
 from rl_eval.production.queues.redis_queue import RedisQueue
 from rl_eval.production.queues.sqlite_queue import SqliteQueue
 from tests.production.databases import POSTGRES, QUEUES, queue_config
+from tests.redis_process import DURABLE, RedisProcess, needs_redis
 
 FEW = ("store", POSTGRES, "redis")
 JOIN_S = 30.0  # a second consumer of a group of Kafka waits for the first one's session
@@ -110,6 +112,52 @@ def test_redis_that_answers_before_it_has_written_is_refused(redis, name, value,
     finally:
         client.config_set(name, needed)
         client.close()
+
+
+def test_redis_that_lost_its_stream_or_group_is_used_again(redis, caplog):
+    """As after FLUSHALL, or a failover to an empty replica."""
+    queue, client = RedisQueue(redis.url, "lost", "g", 10), redis.client()
+    for lose in (lambda: client.delete("lost"), lambda: client.xgroup_destroy("lost", "g")):
+        queue.take(1, 0.0)
+        lose()
+        queue.put([b"a"])
+        caplog.clear()
+        assert take_all(queue, 1, 5.0) == [b"a"]
+        assert caplog.text.count("had lost the stream lost or its group") == 1
+        lose()
+        caplog.clear()
+        assert queue.take(1, 0.0) == []  # where nothing was put in since
+        assert caplog.text.count("had lost the stream") == 1
+    client.close()
+    queue.close()
+
+
+@needs_redis
+def test_redis_that_comes_back_without_durability_is_not_used_until_it_has_it(tmp_path):
+    pytest.importorskip("redis")
+    server = RedisProcess(tmp_path, *DURABLE)
+    queue = open_queue(CollectConfig(queue=server.url), tmp_path)
+    server.kill()
+    later = open_queue(CollectConfig(queue=server.url, name="later"), tmp_path)  # a process that starts meanwhile
+    later._clock = itertools.count(time.monotonic() + 10, 10).__next__
+    try:
+        server.options = ("--appendonly", "no")
+        server.start()
+        for _ in range(2):
+            for opened in (queue, later):
+                with pytest.raises(QueueError, match="has appendonly no, and may lose"):
+                    opened.put([b"a"])
+        client = server.client()
+        client.config_set("appendonly", "yes")
+        client.config_set("appendfsync", "always")
+        client.close()
+        for opened in (queue, later):
+            opened.put([b"b"])
+            assert take_all(opened, 1, 5.0) == [b"b"]
+    finally:
+        later.close()
+        queue.close()
+        server.kill()
 
 
 @pytest.mark.parametrize(

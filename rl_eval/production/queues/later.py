@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from rl_eval.errors import InputError
 from rl_eval.production.queues.protocol import Message, Queue, QueueError
 
 AGAIN_S = 1.0  # between attempts
 
 
 class LaterQueue:
-    """See `Queue`; it raises `QueueError` until the queue is there, and `InputError` where it cannot be used as it is.
+    """See `Queue`; it raises `QueueError` until the queue is there and can be used.
 
     Args:
         open_now: opens the queue.
@@ -36,9 +37,9 @@ class LaterQueue:
             self._tried = self._clock()
             try:
                 self._queue = self._open()
-            except QueueError as error:
-                self._error = error
-                raise
+            except InputError as error:  # also one that is there and cannot be used as it is
+                self._error = QueueError(str(error))
+                raise self._error from error
         return self._queue
 
     def put(self, messages: Sequence[bytes]) -> None:

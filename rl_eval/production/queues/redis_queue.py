@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rl_eval.errors import InputError
@@ -14,6 +15,7 @@ from rl_eval.extras import imports_of_extra
 from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError
 from rl_eval.redis_credentials import ENVIRONMENT_VARIABLE
 
+log = logging.getLogger(__name__)
 TIMEOUT_S = 5.0
 IDLE_S = 30.0  # after which what a consumer has taken is another's
 LOOK_S = 5.0  # between looks for such messages
@@ -39,7 +41,7 @@ class RedisQueue:
     def __init__(self, address: str, stream: str, group: str, most: int, idle_s: float = IDLE_S):
         with imports_of_extra("redis", "a queue of Redis"):
             import redis
-        self._errors = redis.RedisError
+        self._errors, self._refusal = redis.RedisError, redis.ResponseError
         self._stream, self._group, self._most, self._idle = stream, group, most, idle_s
         self._label = address.partition("?")[0]
         self._consumer = f"{os.getpid()}-{secrets.token_hex(6)}"
@@ -48,37 +50,63 @@ class RedisQueue:
         options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
         options |= {"username": user or None, "password": password} if password else {}
         try:
-            self._redis: Any = redis.Redis.from_url(address, **options)
+            self._redis: Any = redis.Redis.from_url(address, redis_connect_func=self._set_up, **options)
         except ValueError as error:
             raise InputError(f"{address} is not an address of Redis ({error}): give redis://HOST:PORT/DB") from error
-        with self._translated():
-            with contextlib.suppress(redis.ResponseError):  # where the server does not say
-                self._require_durable(self._redis.config_get("append*"))
-            try:
-                self._redis.xgroup_create(stream, group, id="0", mkstream=True)
-            except redis.ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
+        try:
+            self._make_group()
+        except self._errors as error:
+            raise self._away(error) from error
 
-    def _require_durable(self, settings: Mapping[str | None, str | None]) -> None:
+    def _set_up(self, connection: Any) -> None:
+        """Begin a connection; each one, since the server may have come back with another config."""
+        connection.on_connect()
+        connection.send_command("CONFIG", "GET", "append*")
+        try:
+            answer = connection.read_response()
+        except self._refusal:  # where the server does not say
+            return
+        # RESP3 answers with a mapping, RESP2 with names and values in turn.
+        pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+        try:
+            self._require_durable({bytes(name): bytes(value) for name, value in pairs})
+        except InputError:
+            connection.disconnect()
+            raise
+
+    def _require_durable(self, settings: dict[bytes, bytes]) -> None:
         """Refuse a server that answers before a record is on its disk.
 
         With `appendfsync everysec`, a server whose disk is slow answers up to two seconds before it writes, so that
         even the end of its process alone loses what it has acknowledged.
         """
         for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
-            if settings.get(name, value) != value:
+            if (has := settings.get(name.encode(), value.encode()).decode()) != value:
                 raise InputError(
-                    f"{self._label} has {name} {settings[name]}, and may lose what it has acknowledged: set {name} to "
-                    f"{value} in its config"
+                    f"{self._label} has {name} {has}, and may lose what it has acknowledged: set {name} to {value} in "
+                    "its config"
                 )
+
+    def _make_group(self) -> None:
+        try:
+            self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+        except self._refusal as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def _away(self, error: Exception) -> QueueError:
+        return QueueError(f"{self._label} cannot be used ({error}): nothing of this was acknowledged")
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except self._errors as error:
-            raise QueueError(f"{self._label} cannot be used ({error}): nothing of this was acknowledged") from error
+            raise self._away(error) from error
+        except QueueError:
+            raise
+        except InputError as error:  # it came back with another config
+            raise QueueError(str(error)) from error
 
     def put(self, messages: Sequence[bytes]) -> None:
         """Add messages."""
@@ -93,19 +121,29 @@ class RedisQueue:
     def take(self, limit: int, wait_s: float) -> list[Message]:
         """Messages that nobody has taken, or whose consumer fell silent."""
         with self._translated():
-            if time.monotonic() - self._looked >= min(LOOK_S, self._idle):
-                self._looked = time.monotonic()
-                claimed = self._redis.xautoclaim(
-                    self._stream, self._group, self._consumer, int(self._idle * 1000), count=limit
-                )[1]
-                if taken := self._messages(claimed):
-                    self._looked = float("-inf")  # there may be more
-                    return taken
-            wait = max(1, int(min(wait_s, TIMEOUT_S / 2) * 1000))
-            streams = self._redis.xreadgroup(self._group, self._consumer, {self._stream: ">"}, count=limit, block=wait)
-            # RESP3 answers with a mapping, RESP2 with pairs.
-            entries = streams.items() if isinstance(streams, dict) else streams or []
-            return [message for _, rows in entries for message in self._messages(_flat(rows))]
+            try:
+                return self._take(limit, wait_s)
+            except self._refusal as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                self._make_group()
+                log.warning("%s had lost the stream %s or its group, which are there again", self._label, self._stream)
+                return self._take(limit, wait_s)
+
+    def _take(self, limit: int, wait_s: float) -> list[Message]:
+        if time.monotonic() - self._looked >= min(LOOK_S, self._idle):
+            self._looked = time.monotonic()
+            claimed = self._redis.xautoclaim(
+                self._stream, self._group, self._consumer, int(self._idle * 1000), count=limit
+            )[1]
+            if taken := self._messages(claimed):
+                self._looked = float("-inf")  # there may be more
+                return taken
+        wait = max(1, int(min(wait_s, TIMEOUT_S / 2) * 1000))
+        streams = self._redis.xreadgroup(self._group, self._consumer, {self._stream: ">"}, count=limit, block=wait)
+        # RESP3 answers with a mapping, RESP2 with pairs.
+        entries = streams.items() if isinstance(streams, dict) else streams or []
+        return [message for _, rows in entries for message in self._messages(_flat(rows))]
 
     def _messages(self, rows: Sequence[tuple[bytes, Any]]) -> list[Message]:
         # A message that was removed while it was taken has no fields.
