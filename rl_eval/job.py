@@ -235,6 +235,8 @@ def _learn(
             if tracker.draws:
                 tracker.log_plots([*evidence_plots(rows), *_confusion(directory)])
             tracker.log_files("policy", _files(trained.judged_snapshot()) | _present(directory, "config.yaml"))
+        if (text := runs.trials_text(trained)) is not None:
+            terminal.print_labelled(terminal.console_for(), "trials:", text)
         if status == "failed" or any(row["decision"] in ("FAIL", "INCONCLUSIVE") for row in rows):
             _doctor(directory)
         terminal.print_line(f"run: {directory}")

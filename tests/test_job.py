@@ -41,10 +41,12 @@ def train(tmp_path, monkeypatch):
     monkeypatch.setattr(job, "_report", lambda _: None)
     monkeypatch.setattr(job, "_doctor", lambda _: None)
 
+    info = {}
+
     def learn(config, directory, **_):
         bias = (float(config.seed), 0.0)  # each seed is another policy
         changed = {"judge": config.judge, "seed": config.seed}
-        written = write_run(tmp_path / "written", rule=FALL, bias=bias, seed=config.seed, config=changed)
+        written = write_run(tmp_path / "written", rule=FALL, bias=bias, seed=config.seed, config=changed, info=info)
         shutil.copytree(written.path, directory, dirs_exist_ok=True)
         shutil.rmtree(written.path)
         return runs.read_run(directory)
@@ -58,7 +60,17 @@ def train(tmp_path, monkeypatch):
         job.run(values, directory, sweep=None if sweep is None else Path(sweep), suites=Path("suites"))
         return runs.read_run(directory)
 
+    run_job.info = info
     return run_job
+
+
+def test_what_trials_showed_is_printed_after_the_verdict(train, capsys):
+    figures = {"trials": 5, "episodes": 12, "difference": 0.08, "p_value": 0.0063}
+    train.info["trials"] = {**figures, "judged": "the trained policy"}
+    train("first")
+    out = capsys.readouterr().out
+    assert "trials: better than the first policy on 12 episodes of earlier data, +0.080 MEAN_RETURN, p = 0.0063" in out
+    assert out.index("pole:") < out.index("trials:") < out.index("run: first")
 
 
 def parts(run):

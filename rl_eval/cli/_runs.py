@@ -235,20 +235,21 @@ def doctor(
     from rl_eval import diagnostics, terminal
     from rl_eval.foreign_logs import parse_columns
     from rl_eval.run import as_json as json_of
-    from rl_eval.run import expand_sweeps
+    from rl_eval.run import expand_sweeps, trials_text
 
     names = None if columns is None else parse_columns(columns)
     diagnosed = [diagnostics.read(path, trust=trust, columns=names) for path in expand_sweeps(runs)]
     rows: list[dict[str, Any]] = []
     for run in diagnosed:
         findings = [finding.to_json() for finding in diagnostics.all_findings(run)]
-        rows.append({"run": str(run.path), "findings": findings, "missing": run.missing})
+        rows.append({"run": str(run.path), "trials": trials_text(run), "findings": findings, "missing": run.missing})
     across_runs = [finding.to_json() for finding in diagnostics.seed_luck(diagnosed)]
     several = len(rows) > 1
     if as_json:
         typer.echo(json_of({"runs": rows, "together": across_runs} if several else rows[0]), nl=False)
         return
     for row in rows:
-        terminal.print_findings(row["findings"], row["missing"], heading=row["run"] if several else None)
+        heading = row["run"] if several else None
+        terminal.print_findings(row["findings"], row["missing"], heading=heading, trials=row["trials"])
     if several:
         terminal.print_findings(across_runs, heading=f"{len(rows)} runs together")

@@ -19,6 +19,7 @@ from rl_eval.report.behaviour import Behaviour, observe
 from rl_eval.report.findings import findings_of
 from rl_eval.report.html_page import count, duration, error_sentence, flat, number, percent, render
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
+from rl_eval.run import trials_text
 
 # keys of run.json, in this order; the others are shown elsewhere on the page
 PROVENANCE = (
@@ -51,6 +52,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "headline": verdicts.headline(run.suites, damaged=run.damaged_verdict),
         "facts": facts(run),
         "missing": missing,
+        "trials": trials_text(run),
         **judged,
         "findings": None if findings is None else [("", finding) for finding in findings],
         "learning": curves.learning(group, bars(run), validation_metric(run)),

@@ -62,6 +62,7 @@ from rl_eval.run._spent import SpentFile, open_spent
 from rl_eval.run._storage import storage_error
 from rl_eval.run._sweep import expand_sweeps, is_sweep, sweep_jobs
 from rl_eval.run._table import read_table
+from rl_eval.run._trials_text import trials_text
 
 __all__ = [
     "FILES_SHA256",
@@ -115,6 +116,7 @@ __all__ = [
     "storage_error",
     "strip_prefix",
     "sweep_jobs",
+    "trials_text",
     "validation_metric",
     "validation_score",
     "worst_decision",

@@ -18,6 +18,7 @@ def print_findings(
     missing: Sequence[str] = (),
     *,
     heading: str | None = None,
+    trials: str | None = None,
     stream: IO[str] | None = None,
     console: Console | None = None,
 ) -> None:
@@ -27,10 +28,13 @@ def print_findings(
         findings: each with `severity`, `title`, `name`, `evidence`, `meaning`, `change` and `source`.
         missing: sentences about what could not be examined.
         heading: the run that the findings are about.
+        trials: what trials on earlier data showed.
     """
     console = console or console_for(stream)
     if heading is not None:
         console.print(labelled_line("==", heading, console.options, "bold"), soft_wrap=True)
+    if trials is not None:
+        console.print(labelled_line("trials:", trials, console.options, "bold"), soft_wrap=True)
     for finding in findings:
         severity = str(finding["severity"])
         title = f"{finding['title']} [{finding['name']}]"

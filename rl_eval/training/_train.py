@@ -59,8 +59,6 @@ def train(
                 training = Training(config, directory, tracker, on_step, initial, leader, meter)
                 training.restore(notice) if resume else training.begin()
                 ended = training.run_to_end(stop_requested)
-                if training.trials is not None and training.trials.keeps_first:
-                    notice(training.trials.sentence())
                 if (reason := training.validation.undefined) is not None:
                     notice(f"snapshots without a score on the validation part are never the best: {reason}")
                 return ended

@@ -21,7 +21,6 @@ from rl_eval import agent_registry, domains, exposure
 from rl_eval.config import RunConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import signed_rank_p
-from rl_eval.formatting import quantity
 from rl_eval.training import _record, _resume_points
 from rl_eval.training._init_from_run import InitialPolicy
 from rl_eval.training._learner import Learner, make_learner
@@ -62,15 +61,6 @@ class Trials:
     def keeps_first(self) -> bool:
         """Whether the first policy is the judged one."""
         return self.p_value > ALPHA or self.later_p_value > LATER_ALPHA or self.difference <= 0
-
-    def sentence(self) -> str:
-        """Why the first policy is judged, for a notice."""
-        where = f"in {quantity(self.trials, 'trial')} on earlier data" if self.trials else "on the validation part"
-        return (
-            f"the first policy is judged, not the trained one, which {where} is not better by evidence: "
-            f"{self.difference:+.4f} over {quantity(self.episodes, 'episode')}, p = {self.p_value:.2g}, "
-            f"and {self.later_p_value:.2g} of the later half"
-        )
 
     def to_json(self) -> dict[str, Any]:
         """For run.json."""

@@ -64,11 +64,12 @@ def decided(monkeypatch, *, first):
 
 def test_a_kept_first_policy_is_the_judged_snapshot_and_is_the_sort(tmp_path, monkeypatch):
     decided(monkeypatch, first=True)
-    notices = []
-    trained = learn(SMALL, tmp_path / "run", notice=notices.append)
+    trained = learn(SMALL, tmp_path / "run")
     assert trained.info["snapshot"] == "step_0"
     assert trained.info["env_steps"] == 1024
-    assert [sentence for sentence in notices if "the first policy is judged" in sentence]
+    text = run.trials_text(trained)
+    assert text.startswith("not better by evidence than the failure rate sort (the first policy) on ")
+    assert text.endswith("the first policy is judged")
     arrays, meta = run.read_checkpoint(trained.judged_snapshot(), "policy")
     acting = agent_registry.agent("ppo").load_policy(arrays, meta)
     config = configs.load(trained.config).env

@@ -25,7 +25,7 @@ from rl_eval.domains.qase.model.project import Project, short_repr
 from rl_eval.errors import InputError
 from rl_eval.policy import Policy, Spaces, names_policy, scores
 from rl_eval.policy import load as load_policy
-from rl_eval.run import read_run, write_text
+from rl_eval.run import read_run, trials_text, write_text
 from rl_eval.terminal import console_for, labelled_line
 
 _BATCH_SIZE = 1024  # cases per call of the policy
@@ -222,13 +222,16 @@ def _scores(spec: str, cycle: NextCycle, config: Config, trust: bool) -> np.ndar
 def _policy_lines(spec: str, why: str) -> list[tuple[str, str]]:
     lines = [("policy", f"{spec}, {why}")]
     if not names_policy(spec):
-        env: dict[str, Any] = read_run(spec).config["env"]
+        run = read_run(spec)
+        env: dict[str, Any] = run.config["env"]
         if env.get("mode") == "live":
             lines.append(("trained on", "cases that it ran itself (env.mode=live)"))
         elif env.get("data") == "synthetic":
             lines.append(("trained on", f"the embedded project, not on this one: {_TRAIN}"))
         else:
             lines.append(("trained on", short_repr(env.get("path") or "QASE_DATA_PATH", 200)[1:-1]))
+        if (text := trials_text(run)) is not None:
+            lines.append(("trials", text))
     return lines
 
 

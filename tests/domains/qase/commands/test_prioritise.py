@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rl_eval.domains.qase.formats.json_export import write_json_export
 from rl_eval.domains.qase.model.project import Case, CaseSuite, build_project
 from rl_eval.policy import Spaces, scores
 from rl_eval.policy import load as load_policy
+from rl_eval.run import read_json, write_json
 from tests.domains.qase.commands.next_cycles import BIG, CYCLES, rows_of
 from tests.gates.fake_runs import write_run
 
@@ -66,6 +68,15 @@ def test_a_run_gives_the_scores_that_its_gate_sees_when_the_cycle_is_recorded(ru
     for row in rows:
         assert float(row["score"]) == pytest.approx(expected[int(row["case_id"])], rel=1e-4)
     assert len(set(policy_scores.tolist())) > 1
+
+
+def test_what_the_trials_of_a_run_showed_is_said(run_prioritise, trained, tmp_path):
+    shutil.copytree(trained, copy := tmp_path / "run")
+    trials = {"trials": 5, "episodes": 12, "difference": 0.08, "p_value": 0.0063, "judged": "the trained policy"}
+    write_json(copy / "run.json", read_json(copy / "run.json") | {"trials": trials})
+    out = " ".join(run_prioritise("--policy", copy)[1].split())
+    assert "trials better than the failure rate sort (the first policy) on 12 episodes of earlier data, +0.080" in out
+    assert "trials" not in run_prioritise("--policy", trained)[1]
 
 
 @pytest.mark.parametrize(
