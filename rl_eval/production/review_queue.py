@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,15 +141,24 @@ def read(store: Store, decision_id: str) -> Review | None:
     return None if row is None else _review(row)
 
 
-def decide(store: Store, decision_id: str, action: Any, reviewer: str, at: float, reason: str = "") -> Override:
+def decide(
+    store: Store,
+    decision_id: str,
+    action: Any,
+    reviewer: str,
+    at: float,
+    reason: str = "",
+    log: Callable[[Override], Any] = lambda override: None,
+) -> Override:
     """Record what a person decided; it counts from here on, whatever the policy chose.
 
     Args:
         at: seconds since 1970.
+        log: is called before it counts, while nobody else can decide; what it raises is raised, and nothing counts.
 
     Raises:
-        ReviewedError: nobody was asked about it, or somebody has decided.
-        InputError: no reviewer, or a text that is too long.
+        ReviewedError: nobody was asked about it, or somebody has decided; it was not logged.
+        InputError: no reviewer, or a text that is too long; it was not logged.
         UnavailableError: the store is away.
     """
     with store.database.writing() as connection:
@@ -159,14 +168,8 @@ def decide(store: Store, decision_id: str, action: Any, reviewer: str, at: float
         text = json.dumps({**json.loads(row.body), "override": override.to_json()})
         values = {"state": DECIDED, "resolved": at, "by": override.reviewer, "body": text}
         connection.execute(update(reviews).where(reviews.c.decision_id == decision_id).values(**values))
+        log(override)
     return override
-
-
-def check(store: Store, decision_id: str, action: Any, reviewer: str, at: float, reason: str = "") -> Override:
-    """What `decide` would record; raises what it would."""
-    with store.database.reading() as connection:
-        row = connection.execute(select(reviews).where(reviews.c.decision_id == decision_id)).first()
-    return _override(row, decision_id, action, reviewer, at, reason)
 
 
 def _override(row: Any, decision_id: str, action: Any, reviewer: str, at: float, reason: str) -> Override:

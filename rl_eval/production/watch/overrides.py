@@ -9,6 +9,7 @@ from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.parts import Parts
 from rl_eval.production.review import Override
+from rl_eval.production.store import UnavailableError
 
 MAX_NUMBERS = 10_000  # of a continuous action
 
@@ -41,10 +42,25 @@ def record_override(parts: Parts, values: dict[str, Any], at: float, actions: in
     legal = None if review is None or not isinstance(action, int) else review.legal
     if legal is not None and not (action < len(legal) and legal[action]):
         raise InputError(f"action {action} was not legal in decision {decision_id}: choose another")
-    override = review_queue.check(parts.store, decision_id, action, reviewer, at, reason)
-    facts = {"decision_id": decision_id, "decided": override.decided, "action": action, "reason": override.reason}
-    parts.audit.append("override", override.reviewer, facts)
-    return review_queue.decide(parts.store, decision_id, action, reviewer, at, reason)
+    logged: list[Override] = []
+
+    def log(override: Override) -> None:
+        parts.audit.append("override", override.reviewer, _facts(override))
+        logged.append(override)
+
+    try:
+        return review_queue.decide(parts.store, decision_id, action, reviewer, at, reason, log)
+    except UnavailableError as error:
+        for override in logged:  # the store failed after the line was written
+            parts.audit.append("override_failed", override.reviewer, {**_facts(override), "error": str(error)})
+        raise
+
+
+def _facts(override: Override) -> dict[str, Any]:
+    return {
+        "decision_id": override.decision_id, "decided": override.decided, "action": override.action,
+        "reason": override.reason,
+    }  # fmt: skip
 
 
 def is_utf8(text: str) -> bool:

@@ -1,7 +1,10 @@
 """Human review: what waits for a person, and what a person decides, on real parts in a folder."""
 
+import contextlib
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from rl_eval.production.audit import verify
 from rl_eval.production.records import LoggedDecision
 from rl_eval.production.review import ReviewBound
 from rl_eval.production.review_queue import Review
+from rl_eval.production.store import UnavailableError
 from rl_eval.production.watch import pages
 from rl_eval.production.watch.figures import read_figures
 from rl_eval.production.watch.overrides import record_override
@@ -35,6 +39,50 @@ def test_a_person_decides_once_and_it_is_logged_first(client, full):
     assert lines[0].facts == {"decision_id": "d-1", "decided": 0, "action": 1, "reason": "an address of ours"}
     assert sum(line.event == "override" for line in lines) == 1
     assert not verify(full.audit.path).faults
+
+
+def overrides(parts):
+    """Event and actor of the lines about overrides, in their order."""
+    entries = [json.loads(line) for line in parts.audit.path.read_text().splitlines()]
+    return [(one["event"], one["actor"]) for one in entries if one["event"].startswith("override")]
+
+
+def test_of_two_people_at_once_one_decides_and_the_other_is_not_logged(full, monkeypatch):
+    append, both = full.audit.append, threading.Barrier(2)
+
+    def slow(*arguments):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # until the other one is here as well, where it can be
+        return append(*arguments)
+
+    def decide(reviewer):
+        try:
+            return record_override(full, {"decision_id": "d-1", "action": 1, "reviewer": reviewer}, 1e9, 2).reviewer
+        except review_queue.ReviewedError:
+            return None
+
+    monkeypatch.setattr(type(full.audit), "append", lambda _, *arguments: slow(*arguments))
+    with ThreadPoolExecutor(2) as pool:
+        decided = [name for name in pool.map(decide, ("Ada", "Bob")) if name]
+    assert len(decided) == 1
+    assert overrides(full) == [("override", decided[0])]
+    assert review_queue.read(full.store, "d-1").override.reviewer == decided[0]
+
+
+def test_an_override_that_the_store_did_not_take_is_logged_as_failed(client, full, monkeypatch):
+    writing = full.store.database.writing
+
+    @contextlib.contextmanager
+    def failing():
+        with writing() as connection:
+            yield connection
+            raise UnavailableError("the disk is full")
+
+    monkeypatch.setattr(full.store.database, "writing", failing)
+    answer = client.post("/review", json={"decision_id": "d-1", "action": 1, "reviewer": "Ada"})
+    assert answer.status_code == 503
+    assert overrides(full) == [("override", "Ada"), ("override_failed", "Ada")]
+    assert review_queue.counts(full.store) == {"waiting": 2}
 
 
 @pytest.mark.parametrize(
