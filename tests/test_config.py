@@ -211,7 +211,7 @@ REFUSED = {
     "env": (None, r"^env=None is not a section "),
     "env.name": ("thread", r"^env='thread' is not an environment: did you mean 'threat'\? the environments are "),
     "env.shfit": (3, r"^env\.shfit is not a key of env: did you mean 'shift'\? it has "),
-    "env.costs": ([[0, 0, 0, 0]], r"^env\.costs\.1: field required$"),
+    "env.costs": ([[0, 1], [5, 0]], r"^env\.costs=\[\[0, 1\], \[5, 0\]\] is not valid: give two rows of four prices, "),
     "hardware.threads": (10**12, r"^hardware\.threads=1000000000000 is not valid: .* less than or equal to 1024$"),
     "hardware.device": ("tpu", r"^hardware\.device='tpu' is not valid: give cpu, cuda, cuda:N .*, or auto$"),
     "hardware.devices": ([0, 0], r"^hardware\.devices=\[0, 0\] is not valid: a CUDA device is named twice"),

@@ -285,5 +285,5 @@ def _other_environment(suite: Suite, run: Run) -> str:
     key = next(key for key in judged if trained.get(key) != judged[key])
     return (
         f"{run.path} was trained with env.{key}={trained.get(key)!r}, but {suite.label} judges {judged[key]!r}: "
-        "name a run of the same environment"
+        f"put `{key}:` with the run's value under the suite's `env`, or name a run of the same environment"
     )

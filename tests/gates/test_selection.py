@@ -289,7 +289,10 @@ def test_named_runs_are_taken_whatever_trained_them(tmp_path):
     ("env", "message"),
     [
         ("lunarlander", "is a run of lunarlander, but suites/s.yaml judges cartpole"),
-        ({"name": "cartpole", "success_return": 3.0}, r"was trained with env.success_return=3.0, but .* judges 475.0"),
+        (
+            {"name": "cartpole", "success_return": 3.0},
+            r"with env.success_return=3.0, but .* judges 475.0: put `success_return:` ",
+        ),
     ],
 )
 def test_a_named_run_of_another_environment_is_an_error(tmp_path, env, message):

@@ -77,6 +77,16 @@ class Config(EnvConfig):
         None, description="how observations are made from fields; null: fitted on the train part; set by init="
     )
 
+    @field_validator("costs", mode="before")
+    @classmethod
+    def _prices(cls, rows: object) -> object:
+        if not isinstance(rows, list | tuple) or [isinstance(r, list | tuple) and len(r) for r in rows] != [4, 4]:
+            raise ValueError(
+                "give two rows of four prices, of a benign flow and of a threat: "
+                "[[allow,block,quarantine,alert],[allow,block,quarantine,alert]]"
+            )
+        return rows
+
     @field_validator("flag_actions")
     @classmethod
     def _distinct(cls, actions: tuple[int, ...]) -> tuple[int, ...]:

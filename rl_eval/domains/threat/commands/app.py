@@ -51,6 +51,14 @@ def inspect(
         list[str] | None,
         typer.Option("--times", metavar="COLUMN", help="A column of seconds since 1970 (env.times); repeatable."),
     ] = None,
+    costs: Annotated[
+        str | None,
+        typer.Option(
+            "--costs",
+            metavar="PRICES",
+            help="Your prices (env.costs): [[allow,block,quarantine,alert],[…]], of a benign flow and of a threat.",
+        ),
+    ] = None,
     suite: Annotated[
         Path | None, typer.Option("--suite", metavar="FILE", help="Write the suite to this new file.")
     ] = None,
@@ -61,7 +69,7 @@ def inspect(
       rl-eval threat inspect flows.csv
       rl-eval threat inspect conn.log.gz --label label --category detailed-label
       rl-eval threat inspect capture.binetflow --label Label --threat '*Botnet*' --benign '*'
-      rl-eval threat inspect eve.json --suite suites/eve.yaml
+      rl-eval threat inspect eve.json --suite suites/eve.yaml --costs '[[0,100,40,10],[500,0,20,60]]'
 
     FILE is CSV (commas, semicolons or tabs; UTF-8, Windows-1252 or UTF-16), a Zeek log, Suricata's EVE JSON, JSON
     with one object a line, or Parquet; text may be packed with gzip. Without --label it looks for one. In labels, *
@@ -80,5 +88,6 @@ def inspect(
         ignore=tuple(ignore or ()),
         categorical=tuple(categorical or ()),
         times=tuple(times or ()),
+        costs=costs,
         suite=suite,
     )

@@ -55,8 +55,14 @@ def inspect_file(file: Path, *, suite: Path | None, **choices: Any) -> None:
     for line in _parts(dataset):
         print_line(line)
     print_line("")
-    print_line(f"train:  {training_command(['env=threat', *overrides(proposal.config)])}")
-    print_line("prices: env.costs=[[…],[…]] and reward=threat_costs, where a decision costs other than by default")
+    own_prices = proposal.config.costs != Config().costs
+    reward = ["reward=threat_costs"] if own_prices else []
+    print_line(f"train:  {training_command(['env=threat', *reward, *overrides(proposal.config)])}")
+    if not own_prices:
+        print_line(
+            "prices: --costs '[[allow,block,quarantine,alert],[…]]' (of a benign flow, of a threat) puts your own into "
+            "this command and into the suite"
+        )
     text = suggested_suite(proposal.config)
     if suite is None:
         print_line("suite:  --suite suites/NAME.yaml writes this file, by which train.py then judges")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from rl_eval.domains.threat.flow_table import Reading
 from rl_eval.domains.threat.formats.eve import ALERT
 from rl_eval.domains.threat.formats.sheet import Sheet
 from rl_eval.domains.threat.labels import ANY, BENIGN, THREAT, class_of, label_candidates
+from rl_eval.errors import InputError
+from rl_eval.formatting import brief
 
 MANY_LABELS = 1_000
 
@@ -53,12 +57,17 @@ def propose(
     ignore: tuple[str, ...],
     categorical: tuple[str, ...],
     times: tuple[str, ...],
+    costs: str | None = None,
 ) -> Proposal:
     """The config for a file.
 
+    Args:
+        costs: the prices as JSON; None: the default ones.
+
     Raises:
-        InputError: it cannot be read, or has no column that is named.
+        InputError: it cannot be read, has no column that is named, or `costs` are no prices.
     """
+    prices = {} if costs is None else {"costs": _prices(costs)}
     existing_file(file, "FILE")
     sheet, events = flows_of(file, label)
     candidates, notes = label_candidates(sheet), list[str]()
@@ -76,7 +85,7 @@ def propose(
         labels = _labels(sheet, label or "", benign, threat)
     config = Config(
         data="csv", path=str(file), label=label, category=category, benign_labels=benign or None,
-        threat_labels=threat or None, ignore=ignore, categorical=categorical, times=times,
+        threat_labels=threat or None, ignore=ignore, categorical=categorical, times=times, **prices,
     )  # fmt: skip
     reading = reading_of(sheet, config, events)
     if absent := _columns_with_absent_numbers(sheet, reading):
@@ -87,6 +96,16 @@ def propose(
             "in extra columns, env.missing=median takes only the median"
         )
     return Proposal(sheet, config, reading, labels, candidates, tuple(notes))
+
+
+def _prices(text: str) -> Any:
+    try:
+        return Config(costs=json.loads(text)).costs
+    except (ValueError, RecursionError) as error:  # of JSON, or of pydantic
+        raise InputError(
+            f"--costs {brief(text, 80)} is not two rows of four prices from 0, of a benign flow and of a threat: give "
+            "for example '[[0,100,40,10],[500,0,20,60]]', each row allow, block, quarantine, alert"
+        ) from error
 
 
 def _labels(

@@ -97,6 +97,21 @@ def test_the_suite_judges_the_run_that_the_command_trains(tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+def test_own_prices_are_in_the_suite_and_in_the_command(tmp_path, capsys):
+    path, suite = flows(tmp_path / "flows.csv"), tmp_path / "mine.yaml"
+    assert (
+        main(["threat", "inspect", str(path), "--suite", str(suite), "--costs", "[[0,100,40,10],[500,0,20,60]]"]) == 0
+    )
+    command = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("train:"))
+    words = shlex.split(command.partition("python train.py ")[2])
+    assert "reward=threat_costs" in words
+    trained = load(compose(CONF, words)).env
+    assert trained.costs == ((0.0, 100.0, 40.0, 10.0), (500.0, 0.0, 20.0, 60.0))
+    assert load_suite(suite).env == trained
+    assert main(["threat", "inspect", str(path)]) == 0
+    assert "--costs '[[allow," in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("labels", "arguments", "words"),
     [
@@ -119,6 +134,8 @@ def test_what_the_labels_mean_is_asked_where_it_is_not_known(tmp_path, capsys, l
         (["gone.csv"], "gone.csv does not exist"),
         (["f.csv", "--label", "Labels"], "no column 'Labels': did you mean 'Label'"),
         (["f.csv", "--ignore", "Labels"], "set env.ignore"),
+        (["f.csv", "--costs", "[[0,1],[5,0]]"], "--costs [[0,1],[5,0]] is not two rows of four prices"),
+        (["f.csv", "--costs", "0,1"], "--costs 0,1 is not two rows of four prices"),
         (["f.csv", "--label", "Proto", "--suite", "s.yaml"], "s.yaml is not written"),
     ],
 )
