@@ -12,7 +12,7 @@ from rl_eval.gates.criterion_check import CriterionCheck, reference_policies
 from rl_eval.gates.play_criteria import new_check, play_criteria
 from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_environment import SuiteEnvironment
-from rl_eval.gates.verdict import CriterionVerdict, item_verdict
+from rl_eval.gates.verdict import CriterionVerdict, item_verdict, more_than_the_set
 from rl_eval.policy import BUILT_IN
 
 UNTRAINED = 3  # initialisations: one alone may be lucky
@@ -66,7 +66,12 @@ def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:
         return replace(blank, decision="FAIL", detail=vacuous)
     if undecided:
         detail = f"undecided: {'; '.join(undecided)}; no criterion is missed, so the suite may measure nothing: "
-        detail += "allow more episodes (episodes.max), give more data, or add a criterion that useless policies miss"
+        more = (
+            more_than_the_set(suite.spec.population)
+            if environment.plays_whole_set
+            else "allow more episodes (episodes.max), give more data"
+        )
+        detail += f"{more}, or add a criterion that useless policies miss"
         return replace(blank, decision="INCONCLUSIVE", detail=detail)
     misses = (f"{name}: {_in_short(specs)}" for name, specs in rejected.items())
     return replace(blank, decision="PASS", detail=f"useless policies miss {'; '.join(misses)}")

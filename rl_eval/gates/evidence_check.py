@@ -208,7 +208,10 @@ class EvidenceCheck(CriterionCheck):
         if reference:
             blank = replace(blank, metric=f"{blank.metric} minus {times(blank.factor)}that of {reference}")
         change = change_in_play(np.concatenate(self._units), self._environment.suite.gate_seed)
-        verdict = decide_by_evidence(blank, test.result, test.theta, history=test.history, change=change)
+        used_up = self._environment.plays_whole_set and self._used >= self.episodes
+        verdict = decide_by_evidence(
+            blank, test.result, test.theta, history=test.history, change=change, used_up=used_up
+        )
         detail = verdict.detail + self._copies_note(compared=bool(reference)) + self._groups_note(reference)
         played = PlayedUnits(tuple(self._seeds[:MAX_UNITS]), tuple(self._values[:MAX_UNITS])) if self._values else None
         return replace(verdict, metric=self.blank.metric, detail=detail, played=played)

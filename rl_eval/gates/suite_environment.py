@@ -109,6 +109,12 @@ class SuiteEnvironment:
         if not min(self.fixed_episodes, self.max_episodes):
             raise InputError("no held-out episode is left to judge: set another gate_seed")
 
+    @property
+    def plays_whole_set(self) -> bool:
+        """Whether the test set is finite and every episode of it may be played, so that `episodes.max` adds none."""
+        most = self.suite.spec.episodes.max
+        return self._limit is not None and (most is None or most >= self._limit)
+
     def played_units(self) -> tuple:
         """Equal where two environments of one config play the same units."""
         excluded = None if self._excluded_cases is None else self._excluded_cases.tobytes()

@@ -202,6 +202,8 @@ def decide_by_evidence(
     threshold: float,
     history: EvidenceHistory | None = None,
     change: Change | None = None,
+    *,
+    used_up: bool = False,
 ) -> CriterionVerdict:
     """The decision of the evidence, with one sentence.
 
@@ -210,6 +212,7 @@ def decide_by_evidence(
         threshold: of the estimate that the evidence is about.
         history: how the evidence grew.
         change: what the order of play shows; a policy that changed while it was judged does not pass.
+        used_up: whether the whole of a finite set was played, so that only more data gives more units.
     """
     low, high = result.interval
     changed = change is not None and change.changed
@@ -236,10 +239,17 @@ def decide_by_evidence(
         detail += f"; {result.message}"
     elif result.more is not None:
         detail += f", about {result.more:,} more would likely decide"
-        detail += "" if verdict.unit == "run" else "; another episodes.max is another evaluation"
+        detail += "" if verdict.unit == "run" or used_up else "; another episodes.max is another evaluation"
+    if decision == "INCONCLUSIVE" and used_up:
+        detail += f"; the whole test set is played: {more_than_the_set(verdict.population)}"
     if decision in ("PASS", "FAIL") and low <= threshold <= high and low < high:
         detail += "; the interval over everything played contains the threshold again"
     return replace(verdict, detail=detail + _order_note(change, changed))
+
+
+def more_than_the_set(population: str | None) -> str:
+    """What else decides where every episode of a finite set is played."""
+    return "give more data" + ("" if population == "set" else ", or set population: set, which judges exactly this set")
 
 
 def _order_note(change: Change | None, changed: bool) -> str:

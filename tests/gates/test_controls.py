@@ -140,6 +140,15 @@ def test_an_undecided_control_has_not_missed(tmp_path):
     )
     assert verdict.decision == "INCONCLUSIVE"
     assert "random on c0" in verdict.detail
+    assert "allow more episodes (episodes.max)" in verdict.detail
+
+
+def test_more_episodes_are_not_advised_where_the_whole_set_was_played(tmp_path):
+    env, criterion = "{name: qase, cycles: 24}", "metric: apfd, better_than: 'baseline:failure_rate'"
+    verdict = controls(tmp_path, criterion, env=env, specs="['baseline:optimal']", episodes="")
+    assert verdict.decision == "INCONCLUSIVE"
+    assert "episodes.max" not in verdict.detail
+    assert "give more data, or set population: set, which judges exactly this set" in verdict.detail
 
 
 @pytest.mark.parametrize(

@@ -359,6 +359,24 @@ def test_a_multiple_of_a_negative_estimate_is_no_bar(tmp_path, gate_seed, decisi
     assert ("needs a value that is not negative" in verdict.detail) == (decision == "ERROR")
 
 
+@pytest.mark.parametrize(
+    ("population", "most", "decision", "advice"),
+    [
+        ("source", "", "INCONCLUSIVE", "the whole test set is played: give more data, or set population: set"),
+        ("source", "max: 4", "INCONCLUSIVE", "another episodes.max is another evaluation"),
+        ("set", "", "PASS", ""),
+    ],
+)
+def test_a_set_that_is_played_to_its_end_says_what_else_decides(tmp_path, population, most, decision, advice):
+    criterion, env = "metric: apfd, better_than: 'baseline:failure_rate'", "{name: qase, cycles: 24}"
+    checked = suite(tmp_path, criterion, env=env, head=f"population: {population}", episodes=most)
+    (verdict,) = verdicts(checked, "baseline:optimal")
+    assert verdict.decision == decision
+    assert advice in verdict.detail
+    assert ("episodes.max" in verdict.detail) == bool(most)
+    assert ("would likely decide" in verdict.detail) == (decision == "INCONCLUSIVE")
+
+
 def test_no_policy_is_better_than_itself(tmp_path):
     checked = suite(tmp_path, "metric: mean_return, better_than: 'constant:1'")
     (verdict,) = verdicts(checked, "constant:1")
