@@ -39,6 +39,7 @@ class NextCycle:
         last_verdict: `[K]` int8, the newest verdict, -1 if there is none.
         expected_ms: `[K]` float64, expected duration; NaN if no duration of any case is known.
         guessed: `[K]` bool, the case has no recorded duration, so the median of all is used.
+        skipped: `[K]` bool, the case has executions, and none of them has a verdict.
     """
 
     case: np.ndarray = field(repr=False)
@@ -49,6 +50,7 @@ class NextCycle:
     last_verdict: np.ndarray = field(repr=False)
     expected_ms: np.ndarray = field(repr=False)
     guessed: np.ndarray = field(repr=False)
+    skipped: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def next_cycle(project: Project, log: ExecutionLog, gone: np.ndarray | None = No
         last_verdict=last,
         expected_ms=expected,
         guessed=guessed,
+        skipped=(stop == start) & np.isin(cases, log.case),
     )
 
 
@@ -149,15 +152,19 @@ def expected_durations(log: ExecutionLog, cases: np.ndarray) -> tuple[np.ndarray
     return np.where(count > 0, total / np.maximum(count, 1), typical), count == 0
 
 
-def order_cases(expected_ms: np.ndarray, scores: np.ndarray, budget_ms: float) -> CycleOrder:
+def order_cases(
+    expected_ms: np.ndarray, scores: np.ndarray, budget_ms: float, last: np.ndarray | None = None
+) -> CycleOrder:
     """Order cases by score, highest first, equal scores as listed, and count those before the first that does not fit.
 
     Args:
         expected_ms: `[K]` expected duration of each case.
         scores: `[K]` the highest runs first.
         budget_ms: infinite for no budget.
+        last: bool `[K]`, cases that run after all others whatever their score; None: there are none.
     """
-    order = np.argsort(-scores.astype(np.float64), kind="stable")
+    after = np.zeros(len(scores), bool) if last is None else last
+    order = np.lexsort((-scores.astype(np.float64), after))
     duration, every_case = expected_ms[None, order], np.ones((1, len(order)), bool)
     unlimited = np.isinf(budget_ms)
     fits = (

@@ -66,12 +66,16 @@ def result_lines(
 ) -> list[tuple[str, str]]:
     """What the list consists of: a word and a sentence each."""
     count, failed = len(cycle.case), cycle.failures > 0
+    skipped = int(cycle.skipped.sum())
+    last = (
+        f", of which {skipped:,} ran without a verdict every time, such as skipped: these come last" if skipped else ""
+    )
     lines = [
         ("cases", f"{count:,}{left_out_text(cycle)}"),
         (
             "history",
             f"{int((cycle.runs > 0).sum()):,} have an earlier verdict, {int(failed.sum()):,} of them failed at "
-            f"least once; {int((cycle.runs == 0).sum()):,} have none",
+            f"least once; {int((cycle.runs == 0).sum()):,} have none{last}",
         ),
     ]
     if imported.joined is not None and imported.joined.unjoined:

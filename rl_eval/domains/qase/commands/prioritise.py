@@ -115,7 +115,8 @@ def prioritise_cases(options: Options) -> None:
         if options.policy is None
         else Choice(options.policy, "named with --policy")
     )
-    order = order_cases(cycle.expected_ms, _scores(choice.spec, cycle, config, options.trust), budget_ms)
+    case_scores = _scores(choice.spec, cycle, config, options.trust)
+    order = order_cases(cycle.expected_ms, case_scores, budget_ms, cycle.skipped)
     if out is not None:
         try:
             write_text(out, to_csv(cases.project, cycle, order))

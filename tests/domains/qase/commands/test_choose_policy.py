@@ -64,3 +64,23 @@ def test_a_run_that_cannot_play_is_passed_over(run_prioritise, two_runs, tmp_pat
     assert status == 0
     assert "1 passed over" in out
     assert "the best on" in out
+
+
+@pytest.mark.parametrize("few", [2, 10_000])
+def test_without_a_run_the_baselines_are_compared(run_prioritise, disk, monkeypatch, few):
+    monkeypatch.setattr(choose_policy, "FEW_CYCLES", few)
+    values = {spec: validation_apfd(disk, spec) for spec in choose_policy.BASELINES}
+    best = max(values, key=values.__getitem__)
+    status, out, _, rows = run_prioritise()
+    assert (status, len(rows)) == (0, BIG)
+    assert f"{best}, the best on " in out
+    assert "of 0 finished runs of env=qase below outputs/ and 2 baselines; next is " in out
+    assert ("with so few cycles the choice is a guess" in out) == (few > 100)
+
+
+def test_without_a_run_and_results_it_is_the_failure_rate(run_prioritise):
+    status, out, _, _ = run_prioritise(results=None)
+    assert status == 0
+    assert (
+        "baseline:failure_rate, because there is no finished run of env=qase below outputs/, since none can be" in out
+    )

@@ -108,3 +108,12 @@ def test_more_time_never_lets_fewer_cases_run_and_all_of_it_lets_all(cases, budg
     less, more = (order_cases(expected, scores, budget).within for budget in sorted(budgets))
     assert less <= more <= order_cases(expected, scores, math.inf).within == len(cases)
     assert order_cases(expected, scores, float(expected.sum())).within == len(cases)
+
+
+def test_a_case_that_was_always_skipped_is_not_new_and_comes_last():
+    planned = next_cycle(PROJECT, log_of([(0, 0, 0, 5), (0, 1, -1, 5), (1, 1, -1, 5), (1, 2, 1, 5), (2, 2, -1, 5)]))
+    assert planned.skipped.tolist() == [False, True, False, False]  # the last one never ran, and is new
+    rate = planned.features[:, FEATURES.index("failure_rate")]
+    assert rate.tolist() == [0, 1, 1, 1]
+    order = order_cases(planned.expected_ms, rate, math.inf, planned.skipped).order
+    assert order.tolist() == [2, 3, 0, 1]

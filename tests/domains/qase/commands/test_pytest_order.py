@@ -154,3 +154,16 @@ def test_the_file_that_exists_decides_where_the_class_begins(tmp_path):
     (tmp_path / "Api/Cart.py").write_text("")
     assert node_id((("Api", "Cart", "suite"), "test_a"), tmp_path) == "Api/Cart.py::suite::test_a"
     assert node_id((("Api", "Cart", "suite"), "test_a"), tmp_path / "Api") == "Api/Cart/suite.py::test_a"
+
+
+def test_a_test_that_every_report_skips_comes_last_and_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").mkdir()
+    for build in range(3):
+        cases = '<testcase classname="m" name="skips"><skipped/></testcase><testcase classname="m" name="passes"/>'
+        text = f'<testsuite name="s" timestamp="2026-01-0{build + 1}T00:00:00">{cases}</testsuite>'
+        (tmp_path / f"reports/{build}.xml").write_text(text)
+    assert main(["qase", "prioritise", "--junit", "reports", "--policy", "baseline:failure_rate"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.index("passes") < out.index("skips")
+    assert "1 have none, of which 1 ran without a verdict every time, such as skipped: these come last" in out
