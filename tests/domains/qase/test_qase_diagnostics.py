@@ -111,3 +111,12 @@ def test_other_environments_are_not_asked():
         )
         is None
     )
+
+
+def test_features_that_grow_with_time_are_a_note_without_advice_to_split_again(tmp_path):
+    finding = finding_of("feature_shift", diagnosed_run(tmp_path, env={"cycles": 40}))
+    assert finding.severity == "note"
+    assert "runs (" in finding.evidence
+    assert max(finding.data["distance"].values()) > 0.3  # a warning where the parts are drawn
+    assert "order of time" in finding.meaning
+    assert "Split the data" not in finding.meaning
