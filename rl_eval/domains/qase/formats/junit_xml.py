@@ -20,6 +20,8 @@ MAX_BYTES = 256 << 20
 MAX_DEPTH = 64
 MAX_TESTS = 1_000_000
 MAX_NAME = 4096  # characters of a test's name or class
+NO_SECONDS = "the time of a test is no number of seconds: read as unknown"
+NO_TIMESTAMP = "a timestamp is no ISO 8601 time: read as unknown"
 ROOTS = ("testsuites", "testsuite")
 # Elements below a test case, and the status that they mean; the first of them decides.
 _STATUSES = {"failure": "failed", "error": "broken", "skipped": "skipped"}
@@ -53,6 +55,8 @@ def read_junit(data: bytes, where: str, run: str, results: ResultsCollector) -> 
     """
     reader = _Reader(where)
     reader.read(data)
+    for sentence, line in reader.notes:
+        results.note(sentence, f"{where}, line {line}")
     index = results.run(run)
     for test in reader.tests:
         results.add(
@@ -69,6 +73,7 @@ class _Reader:
         self._suites: list[tuple[str, float]] = []  # name and start of each open suite
         self._test: _Test | None = None
         self.tests: list[_Test] = []
+        self.notes: list[tuple[str, int]] = []  # what was read as unknown, and the line
         self._parser = expat.ParserCreate()
         self._parser.StartDoctypeDeclHandler = self._doctype
         self._parser.StartElementHandler = self._start
@@ -137,27 +142,27 @@ class _Reader:
         )
 
     def _number(self, text: str) -> float:
-        """Seconds, with separators of thousands as Surefire writes them; NaN if there is none."""
+        """Seconds, with separators of thousands as Surefire writes them; NaN if there is no such number."""
         if not text.strip():
             return math.nan
         try:
             value = float(text.replace(",", ""))
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
-            raise self._error(f"{short_repr(text)} where a time in seconds is needed", "write the report again")
-        return value
+        if math.isfinite(value):
+            return value
+        self.notes.append((NO_SECONDS, self._parser.CurrentLineNumber))
+        return math.nan
 
     def _time(self, text: str) -> float:
-        """Seconds since 1970 of an ISO 8601 time, without a zone in UTC; NaN if there is none."""
+        """Seconds since 1970 of an ISO 8601 time, without a zone in UTC; NaN if there is no such time."""
         if not text.strip():
             return math.nan
         try:
             moment = datetime.datetime.fromisoformat(text.strip())
-        except ValueError as error:
-            raise self._error(
-                f"{short_repr(text)} where an ISO 8601 time is needed", "write the report again"
-            ) from error
+        except ValueError:
+            self.notes.append((NO_TIMESTAMP, self._parser.CurrentLineNumber))
+            return math.nan
         return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
     def _ids(self, text: str) -> tuple[int, ...]:

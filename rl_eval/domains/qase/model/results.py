@@ -105,6 +105,10 @@ class ResultsCollector:
         self._ids, self._id_projects, self._ends = array("q"), array("h"), array("q")
         self._projects = {"": 0}
 
+    def note(self, sentence: str, where: str) -> None:
+        """Count something that was read as unknown."""
+        self._notes.add(sentence, where)
+
     def run(self, name: str, started: float = math.nan, *, from_history: bool = False) -> int:
         """The index of a run, added if new. A start time, where known, replaces an unknown one."""
         if started < 0:

@@ -86,7 +86,8 @@ def generate(document: Document, sign_in: SignIn | None = None) -> GeneratedCase
     cases: list[Case] = []
     left_out: dict[str, list[str]] = {}
     size = 0
-    for operation in document.operations():
+    for described in document.operations():
+        operation = _with_sign_in(described, sign_in)
         try:
             variants = list(_variants(document, operation))
         except NoExampleError as error:
@@ -148,6 +149,17 @@ def _variants(document: Document, operation: Operation) -> Iterator[_Variant]:
             valid, title="without authorisation", expected=_status(operation, _FORBIDDEN), authorised=False,
             behavior="negative", type="security",
         )  # fmt: skip
+
+
+def _with_sign_in(operation: Operation, sign_in: SignIn | None) -> Operation:
+    """The operation that signs in, with a body that is known to be valid; any other as it is."""
+    if sign_in is None or sign_in.action.split() != [operation.method, operation.path]:
+        return operation
+    try:
+        body = json.loads(sign_in.data)
+    except ValueError:  # no JSON: the valid case has the body of the description
+        return operation
+    return dataclasses.replace(operation, body={**(operation.body or {}), "example": body})
 
 
 def _success(operation: Operation) -> str:

@@ -97,7 +97,10 @@ class Document:
             except yaml.YAMLError as error:
                 reason = " ".join(str(error).split())
                 raise InputError(f"{self.where} cannot be read as JSON or YAML ({reason}): correct it") from error
-        self.values = read_object(values, self.where)
+        if not isinstance(values, dict):
+            held = "is empty" if values is None else f"holds {short_repr(values)}"
+            raise InputError(f"{self.where} {held}: give an OpenAPI 3 description, JSON or YAML")
+        self.values: dict[str, Any] = values
         if b"\\ud" in data.lower():
             self._check_characters()
         version = str(self.values.get("openapi", ""))
@@ -175,7 +178,7 @@ class Document:
             if media is not None:
                 entry = read_object(content[media], f"{at}, {media}")
                 body = self._with_example(entry, at)
-            elif request.get("required") is True:
+            elif content or request.get("required") is True:
                 not_supported = f"the body is {short_repr(next(iter(content), 'of no type'))}, not {_JSON}"
         tags = read_list(values.get("tags"), f"{where}, tags")
         scheme, problem = self._scheme(values.get("security", self.values.get("security")), where)

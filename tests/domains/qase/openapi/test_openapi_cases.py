@@ -225,3 +225,37 @@ def test_where_the_export_cannot_go(tmp_path, monkeypatch, capsys, out):
     assert main(["qase", "from-openapi", "api.json", "--out", out]) == 2
     assert f"--out {out}" in capsys.readouterr().err
     assert (tmp_path / "api.json").read_bytes() == before
+
+
+def test_the_operation_that_signs_in_is_valid_with_the_given_body(tmp_path):
+    credentials = {"type": "object", "required": ["user"], "properties": {"user": {"type": "string"}}}
+    body = {"content": {"application/json": {"schema": credentials}}}
+    post = {"requestBody": body, "responses": {"200": {}, "422": {}}}
+    api = {"openapi": "3.1.0", "paths": {"/login": {"post": post}, "/users": {"post": post}}}
+    given = '{"user": "qa", "password": "secret"}'
+    cases = generate(Document(written(tmp_path, api)), SignIn("POST /login", given)).project.cases
+    data = {case.title: case.steps[-1].data for case in cases}
+    assert data["POST /login: valid"] == given
+    assert data["POST /login: without user"] == '{"password": "secret"}'
+    assert data["POST /users: valid"] == '{"user": "text"}'
+    other = generate(Document(written(tmp_path, api)), SignIn("POST /login", "user=qa")).project.cases
+    assert other[0].steps[-1].data == '{"user": "text"}'
+
+
+@pytest.mark.parametrize("required", [{}, {"required": False}, {"required": True}])
+def test_an_operation_with_a_body_that_is_not_json_is_left_out(tmp_path, required):
+    body = {"content": {"multipart/form-data": {"schema": {"type": "object"}}}, **required}
+    api = {
+        "openapi": "3.1.0",
+        "paths": {"/file": {"post": {"requestBody": body, "responses": {}}, "get": {"responses": {}}}},
+    }
+    generated = generate(Document(written(tmp_path, api)))
+    assert [case.title for case in generated.project.cases] == ["GET /file: valid"]
+    assert generated.left_out == {"the body is 'multipart/form-data', not application/json": ["POST /file"]}
+
+
+@pytest.mark.parametrize(("text", "problem"), [("", "is empty"), ("# later\n", "is empty"), ("5", "holds 5")])
+def test_a_file_without_a_description_says_what_to_give(tmp_path, text, problem):
+    (tmp_path / "api.yaml").write_text(text)
+    with pytest.raises(InputError, match=rf"api.yaml {problem}: give an OpenAPI 3 description, JSON or YAML$"):
+        Document(tmp_path / "api.yaml")
