@@ -43,6 +43,7 @@ def test_streams_stay_as_they_were():
         "select": 16776393235994965596,
         "bootstrap": 6162264152973340106,
         "replay": 3925344123161533042,
+        "perturbation": 7677993603229430701,
     }
     assert seeding.episode_seeds(42, 3) == [540977827, 283447269, 1692794442]
     assert seeding.episode_seeds(42, 3, "select") == [1547901268, 1138801860, 120153650]

@@ -42,7 +42,7 @@ def test_a_line_may_hold_what_the_stream_cannot_encode(monkeypatch):
 PRINTS_ITSELF = {
     "rl_eval/cli/__init__.py", "rl_eval/cli/_app.py", "rl_eval/cli/_cost.py", "rl_eval/cli/_production.py",
     "rl_eval/cli/_runs.py", "rl_eval/cli/_schema.py", "rl_eval/cli/_serve.py",
-    "rl_eval/cli/_list.py", "rl_eval/cli/_replay.py", "rl_eval/compare/command.py",
+    "rl_eval/cli/_list.py", "rl_eval/cli/_replay.py", "rl_eval/compare/command.py", "rl_eval/compare/verdict_table.py",
     "rl_eval/domains/qase/service/__main__.py", "rl_eval/domains/webtest/explore/log_in.py",
     "rl_eval/domains/webtest/shop/__main__.py", "rl_eval/launch.py", "rl_eval/launchers/call.py",
     "rl_eval/net/embedded_service.py",

@@ -55,7 +55,7 @@ test("a mutation of a text, or of its embedding by the same encoder", async () =
   const mask = [false, true, false, false, false, false];
   const masked = await server.selectMutation({ embedding, encoder, prompt, task: "mood", applied: [0], mask });
   assert.equal(masked.action, 1);
-  await assert.rejects(server.selectMutation({ embedding, encoder }), errorOf("refused", 422, /prompt beside embedding/));
+  await assert.rejects(server.selectMutation({ embedding, encoder }), errorOf("refused", 422, /give prompt and embedding/));
   await assert.rejects(server.selectMutation({ embedding, prompt }), errorOf("refused", 422, /encoder/));
   await assert.rejects(server.selectMutation({ embedding, encoder: "another" }), errorOf("refused", 409, /encoder/));
 });
