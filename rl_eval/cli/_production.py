@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -123,7 +125,7 @@ def erase(
 
     Records leave the store and the queue. A unit needs the key of the servers: RL_EVAL_PRIVACY_KEY, or privacy.key in
     the folder of the config. Later rewards of its decisions are refused. Collectors remove old records themselves, but
-    not if the clock may be wrong.
+    not if the clock may be wrong. The audit log has a line of the start and one of the end.
 
     Exit status: 0 erased, 2 bad input, or the store or queue is away.
     """  # fmt: skip
@@ -135,12 +137,26 @@ def erase(
     if (unit is None) is not old:
         raise InputError("erase takes a UNIT or --old: give one of them")
     if unit is None:
-        terminal.print_line(f"erased {erase_old(load_config(config)):,} old decisions with all that followed them")
+        count = erase_old(load_config(config), actor())
+        terminal.print_line(f"erased {count:,} old decisions with all that followed them")
         return
-    erased = erase_unit(load_config(config), unit)
+    erased = erase_unit(load_config(config), unit, actor())
+    if not erased.decisions and not erased.waiting:
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(erased.before or 0.0))
+        earlier = "" if erased.before is None else f"; it was erased before, at {moment} UTC"
+        terminal.print_line(f"nothing is kept of this unit{earlier}")
+        return
     terminal.print_line(
         f"erased {erased.decisions:,} decisions with all that followed them, and {erased.waiting:,} records that waited"
     )
+
+
+def actor() -> str:
+    """Who asks, for the audit log."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        return "unknown"
 
 
 def log_warnings() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import signal
 import threading
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from rl_eval.cli._checkout import checkout
-from rl_eval.cli._production import Config, log_warnings, production
+from rl_eval.cli._production import Config, actor, log_warnings, production
 from rl_eval.net import LOOPBACK, environment_token
 
 
@@ -38,7 +37,7 @@ def register(
     from rl_eval.production.parts import open_parts
 
     with open_parts(load_config(config)) as parts:
-        version, given = register_run(parts, run, _actor(), alias)
+        version, given = register_run(parts, run, actor(), alias)
     what = f" and is the {given}" if given else "; there is a challenger, so it has no alias"
     terminal.print_line(f"{run} is version {version.number}, policy {version.lineage.policy}{what}")
 
@@ -147,10 +146,3 @@ def demo(
         file, folder, lambda line: terminal.print_line(line), functools.partial(compose, root / "conf"), seed
     )
     terminal.print_line(f"page: {page}")
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in containers
-        return "unknown"

@@ -17,6 +17,7 @@ from rl_eval.production.alive import beat
 from rl_eval.production.clock import SteadyClock
 from rl_eval.production.clock_check import ClockError, check_clock, note_time
 from rl_eval.production.config import ProductionConfig
+from rl_eval.production.keyed_store import open_store
 from rl_eval.production.quality import QualityFilter, Shapes
 from rl_eval.production.queues import Message, Queue, QueueError, open_queue
 from rl_eval.production.records import MessageError, Record, decode
@@ -159,7 +160,7 @@ def collect(config: ProductionConfig, stop: threading.Event, show: Callable[[str
     Raises:
         InputError: the store or the queue cannot be opened.
     """
-    store = Store(config.collect.store, config.path)
+    store = open_store(config)
     try:
         queue = open_queue(config.collect, config.path)
         try:

@@ -4,82 +4,139 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from rl_eval.errors import InputError
+from rl_eval.production.audit import AuditLog
+from rl_eval.production.canary.opening import audit_of, registry_of
 from rl_eval.production.clock_check import check_clock, note_time
 from rl_eval.production.collector import Collector
 from rl_eval.production.config import ProductionConfig
-from rl_eval.production.privacy import pseudonym, read_key
+from rl_eval.production.keyed_store import open_for_erasing, open_store
+from rl_eval.production.privacy import pseudonym
 from rl_eval.production.queues import Queue, QueueError, open_queue
-from rl_eval.production.store import Store
+from rl_eval.production.store import Store, UnavailableError
+from rl_eval.production.store.erasure import mark
 
 WAIT_S = 60.0  # for what another collector has taken; of one that was killed, it comes again after half of this
 
 
+class UnfinishedError(InputError):
+    """Some was erased, and some may be left."""
+
+
 class Erased(NamedTuple):
-    """How many decisions were in the store, and how many records were left out of what waited in the queue."""
+    """How many decisions were in the store, and how many records were left out of what waited in the queue.
+
+    Attributes:
+        before: when the unit was erased before, in seconds since 1970; None: never.
+    """
 
     decisions: int
     waiting: int
+    before: float | None = None
 
 
-def erase(config: ProductionConfig, unit: str) -> Erased:
-    """Erase a unit, as requests name it.
+def erase(config: ProductionConfig, unit: str, actor: str) -> Erased:
+    """Erase a unit, as requests name it. The audit log has two lines of it, with a hash of its pseudonym.
 
     What still waits in the queue is collected meanwhile, so that the unit's records leave it, too.
 
+    Args:
+        actor: who asks for it.
+
     Raises:
-        InputError: store, queue or key cannot be used, or the clock may be ahead.
-        QueueError: another collector holds what was put in before; the store is erased, and what it stores later is
-            refused.
+        InputError: store, queue, key or audit log cannot be used, or the clock may be ahead; nothing was erased.
+        UnfinishedError: a part went away meanwhile.
     """
     with contextlib.ExitStack() as stack:
-        store = Store(config.collect.store, config.path)
+        store, key = open_for_erasing(config)
         stack.callback(store.close)
         queue = open_queue(config.collect, config.path)
         stack.callback(queue.close)
-        return erase_pseudonym(config, pseudonym(unit, read_key(config.path)), store, queue)
+        name = pseudonym(unit, key)
+        _check(config, store, queue)
+        log, facts = _log(config), {"unit": mark(name)}
+        log.append("erase", actor, {**facts, "state": "started"})
+        erased = erase_pseudonym(config, name, store, queue)
+        log.append("erase", actor, {**facts, "state": "done", "decisions": erased.decisions, "waiting": erased.waiting})
+        return erased
 
 
-def erase_old(config: ProductionConfig) -> int:
+def erase_old(config: ProductionConfig, actor: str) -> int:
     """Remove what is older than the retention by this machine's clock, which is taken to be right.
+
+    Args:
+        actor: who asks for it, for the audit log.
 
     Returns:
         How many decisions were in the store.
 
     Raises:
-        InputError: store or queue cannot be used.
+        InputError: store, queue or audit log cannot be used; nothing was erased.
+        UnfinishedError: a part went away meanwhile.
     """
     with contextlib.ExitStack() as stack:
-        store = Store(config.collect.store, config.path)
+        store = open_store(config)
         stack.callback(store.close)
         queue = open_queue(config.collect, config.path)
         stack.callback(queue.close)
-        now = time.time()
+        queue.waiting()
+        log, now = _log(config), time.time()
+        log.append("erase", actor, {"old": True, "state": "started"})
         count = store.remove_old(now, config.privacy.retention)
-        queue.remove_old(now - config.privacy.retention)
-        note_time(store, now)
+        with _unfinished(count):
+            queue.remove_old(now - config.privacy.retention)
+            note_time(store, now)
+        log.append("erase", actor, {"old": True, "state": "done", "decisions": count})
         return count
 
 
+def _log(config: ProductionConfig) -> AuditLog:
+    log = audit_of(config)
+    if not log.path.exists():
+        registry_of(config).close()  # made now, since it is not made any more once the log has begun
+    return log
+
+
+def _check(config: ProductionConfig, store: Store, queue: Queue) -> None:
+    """What can be away is looked at first, so that a refusal has erased nothing."""
+    check_clock(store, time.time(), config.privacy.retention)
+    queue.waiting()
+
+
+@contextlib.contextmanager
+def _unfinished(decisions: int) -> Iterator[None]:
+    try:
+        yield
+    except (QueueError, UnavailableError) as error:
+        raise UnfinishedError(
+            f"{decisions:,} decisions were erased from the store, and what waits in the queue may be left ({error}): "
+            "the same command finishes it"
+        ) from error
+
+
 def erase_pseudonym(config: ProductionConfig, name: str, store: Store, queue: Queue, wait_s: float = WAIT_S) -> Erased:
-    """The same of a pseudonym.
+    """The same of a pseudonym, without the audit log.
 
     Args:
         wait_s: for what another collector has taken.
     """
-    check_clock(store, time.time(), config.privacy.retention)
+    _check(config, store, queue)
+    before = store.erased_at(name)
     decisions, erased_at = store.erase(name), time.time()
     collector, end = Collector(config, store, queue), time.monotonic() + wait_s
-    while collector.step(0.2) or _waits_since_before(queue, erased_at):
-        if time.monotonic() > end:
-            raise QueueError(
-                f"earlier messages have waited in {config.collect.queue} for over {wait_s:g} s, and other collectors "
-                "have them: what they store of this unit is refused; see that they work, and erase again"
-            )
-    decisions += store.erase(name)
-    queue.remove_old(erased_at - config.privacy.retention)
-    return Erased(decisions, collector.counts["refused.erased"])
+    with _unfinished(decisions):
+        while collector.step(0.2) or _waits_since_before(queue, erased_at):
+            if time.monotonic() > end:
+                raise QueueError(
+                    f"earlier messages have waited in {config.collect.queue} for over {wait_s:g} s, and other "
+                    "collectors have them, whose records of this unit are refused: see that they work"
+                )
+        decisions += store.erase(name)
+        queue.remove_old(erased_at - config.privacy.retention)
+    return Erased(decisions, collector.counts["refused.erased"], before)
 
 
 def _waits_since_before(queue: Queue, at: float) -> bool:

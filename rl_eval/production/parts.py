@@ -12,6 +12,7 @@ from rl_eval.errors import InputError
 from rl_eval.production.audit import AuditLog
 from rl_eval.production.canary.opening import audit_of, registry_of
 from rl_eval.production.config import ProductionConfig
+from rl_eval.production.keyed_store import open_store
 from rl_eval.production.queues import Queue, open_queue
 from rl_eval.production.registry import Registry
 from rl_eval.production.store import Store
@@ -68,7 +69,7 @@ def open_parts(
     except OSError as error:
         raise InputError(f"{folder} cannot be created ({error.strerror}): change `folder` in the config") from error
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(Store(config.collect.store, folder)))
+        store = stack.enter_context(contextlib.closing(open_store(config)))
         queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder)))
         registry = stack.enter_context(contextlib.closing(registry_of(config, clock)))
         yield Parts(config, store, queue, registry, audit_of(config, clock), clock, steady)

@@ -27,29 +27,52 @@ PSEUDONYM = 32  # hexadecimal digits
 ID_BYTES, PROOF = 12, 12  # random bytes and hexadecimal digits of a decision id
 
 
-def read_key(folder: Path) -> bytes:
-    """The key of pseudonyms and decision ids: from the environment, or from a file that is made at first.
+def find_key(folder: Path) -> bytes | None:
+    """The key of pseudonyms and decision ids: from the environment or from its file; None: there is none.
 
     Raises:
-        InputError: it is too short, or the file cannot be used.
+        InputError: it is too short, or the file cannot be read.
     """
     text = os.environ.get(KEY_VARIABLE)
     path = folder / KEY_FILE
     if text is None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                _make_key(path)
             text = path.read_text().strip()
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be used ({error.strerror}): make room on its disk, see that it is writable, or set "
-                f"{KEY_VARIABLE}"
-            ) from error
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read ({error}): make it readable, or set {KEY_VARIABLE}") from error
     if len(text) < MIN_KEY:
         source = KEY_VARIABLE if KEY_VARIABLE in os.environ else path
         raise InputError(f"{source} has {len(text)} characters: choose a secret of {MIN_KEY} or more")
     return hashlib.sha256(text.encode()).digest()
+
+
+def read_key(folder: Path) -> bytes:
+    """The key, which is made where there is none.
+
+    Raises:
+        InputError: it is too short, or the file cannot be used.
+    """
+    if (key := find_key(folder)) is not None:
+        return key
+    path = folder / KEY_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _make_key(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be used ({error.strerror}): make room on its disk, see that it is writable, or set "
+            f"{KEY_VARIABLE}"
+        ) from error
+    made = find_key(folder)
+    assert made is not None
+    return made
+
+
+def fingerprint(key: bytes) -> str:
+    """A keyed hash of a constant: it tells keys apart, and says nothing of them."""
+    return hmac.new(key, b"fingerprint", hashlib.sha256).hexdigest()
 
 
 def _make_key(path: Path) -> None:

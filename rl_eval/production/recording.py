@@ -13,7 +13,7 @@ STALE_S = 60.0  # after which a server that does not report again has ended
 
 @dataclass(frozen=True)
 class NotRecording:
-    """A server whose latest records could not be put into the queue.
+    """A server whose records cannot be put into the queue.
 
     Attributes:
         since: seconds since 1970.

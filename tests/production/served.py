@@ -15,12 +15,11 @@ import yaml
 from rl_eval.errors import InputError
 from rl_eval.production.collector import Collector
 from rl_eval.production.config import load_config
-from rl_eval.production.privacy import read_key
+from rl_eval.production.keyed_store import open_for_serving
 from rl_eval.production.queues import open_queue
 from rl_eval.production.server.app import guarded
 from rl_eval.production.server.follower import Follower
 from rl_eval.production.server.production_server import ProductionServer
-from rl_eval.production.store import Store
 from rl_eval.serving.security import Access
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,11 +60,11 @@ class Loop:
         self.runs = {1: runs / "one", 2: runs / "two", 3: runs / "box"}
         aliases = {"champion": champion} | ({} if challenger is None else {"challenger": challenger})
         self.registry.write(self.runs, **aliases)
-        self.store = Store(self.config.collect.store, self.config.path)
+        self.store, key = open_for_serving(self.config)
         if rollout is not None:
             self.store.swap_document(self.store.document().number, rollout)
         self.queue = queue or open_queue(self.config.collect, self.config.path)
-        self.server = ProductionServer(self.config, self.queue, read_key(self.config.path), seed=0)
+        self.server = ProductionServer(self.config, self.queue, key, seed=0)
         self.follower = Follower(self.server, self.registry, self.store, folder / "copies")
         self.follower.look()
         self.collector = Collector(self.config, self.store, self.queue)

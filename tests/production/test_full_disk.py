@@ -29,7 +29,7 @@ def needs_mounts():
 @pytest.mark.parametrize(
     ("command", "file"),
     [
-        ("serve", "rl_eval-queue.sqlite"), ("collect", "store.sqlite"), ("run", "store.sqlite"),
+        ("serve", "store.sqlite"), ("collect", "store.sqlite"), ("run", "store.sqlite"),
         ("watch", "store.sqlite"), ("pause --reason x", "store.sqlite"), ("erase u", "store.sqlite"),
     ],
 )  # fmt: skip

@@ -122,7 +122,9 @@ def test_a_challenger_that_fails_is_counted_and_the_champion_decides(runs, tmp_p
     ("body", "status", "sentence"),
     [
         ({"decision_id": "made-up", "reward": 1.0, "done": True}, 404, "of no decision of these servers"),
-        ({"reward": 1.0, "done": True}, 404, "of no decision of these servers"),
+        ({"reward": 1.0, "done": True}, 422, "the decision was not recorded"),
+        ({"decision_id": None, "reward": 1.0, "done": True}, 422, "the decision was not recorded"),
+        ({"decision_id": "own", "reward": 2e6, "done": True}, 422, "outside quality.reward, -1e+06 to 1e+06"),
         ({"decision_id": "own", "reward": 1.0, "done": False, "truncated": True}, 422, "truncated needs done"),
         ({"decision_id": "own", "reward": 1.0, "done": True, "truncated": True}, 422, "next_observation is missing"),
         ({"decision_id": "own", "reward": 1.0, "done": True, "action": 1}, 422, "leave them out"),

@@ -102,6 +102,11 @@ class Away:
             raise QueueError("the disk is full: nothing of this was kept")
         self.inner.put(messages)
 
+    def waiting(self):
+        if self.away == "all":
+            raise QueueError("connection refused")
+        return self.inner.waiting()
+
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
@@ -133,6 +138,51 @@ def test_where_the_queue_is_away_decisions_go_on_and_rewards_are_not_acknowledge
         assert "rl_eval_production_not_recorded_total 4.0" in loop.get("/metrics").text
     finally:
         loop.close()
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_an_idle_server_sees_that_the_queue_is_away_and_is_back(runs, tmp_path, caplog, quick, monkeypatch):
+    monkeypatch.setattr("rl_eval.production.server.follower.COUNT_S", 0.0)
+    monkeypatch.setattr("rl_eval.production.server.recorder.IDLE_S", 0.0)
+    monkeypatch.setattr("rl_eval.production.server.recorder.AWAY_S", 0.0)
+    queue = Away(open_queue(CollectConfig(), tmp_path / "production"))
+    queue.is_quick = quick
+    loop = Loop(tmp_path, runs, queue=queue)
+
+    def recording():
+        loop.follower.look()
+        return loop.get("/health").json()["recording"]
+
+    try:
+        seen = []
+        for away in (False, "all", "all", False):
+            queue.away = away
+            seen.append(recording())
+        assert seen == [True, False, False, True]
+        assert caplog.text.count("not recorded: connection refused") == caplog.text.count("connection refused") == 1
+        assert caplog.text.count("decisions are recorded again") == 1
+        queue.away = True  # it answers, and takes nothing
+        assert loop.decide()["decision_id"] is None
+        assert not recording()
+        queue.away = False
+        assert not recording()
+        assert loop.decide()["decision_id"] is not None
+        assert recording()
+    finally:
+        loop.close()
+
+
+def test_a_queue_that_takes_records_and_cannot_be_counted_is_not_away(loop, monkeypatch, caplog):
+    def uncounted():
+        raise QueueError("no answer in time")
+
+    loop.decide()
+    monkeypatch.setattr(loop.queue, "waiting", uncounted)
+    monkeypatch.setattr("rl_eval.production.server.follower.COUNT_S", 0.0)
+    monkeypatch.setattr("rl_eval.production.server.recorder.IDLE_S", 1e9)
+    loop.follower.look()
+    assert loop.get("/health").json()["recording"] is True
+    assert "decisions are not counted: no answer in time" in caplog.text
 
 
 def test_a_store_of_other_observations_is_refused_in_a_sentence(runs, tmp_path, caplog):

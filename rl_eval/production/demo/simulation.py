@@ -21,9 +21,10 @@ from rl_eval.net import LOOPBACK, UVICORN, Url, listening_socket
 from rl_eval.production.collector import Collector
 from rl_eval.production.demo.simulated_clock import SimulatedClock
 from rl_eval.production.demo.traffic import Traffic
+from rl_eval.production.keyed_store import open_for_serving
 from rl_eval.production.loop.loop import Loop, Turn
 from rl_eval.production.parts import Parts
-from rl_eval.production.privacy import KEY_FILE, read_key
+from rl_eval.production.privacy import KEY_FILE
 from rl_eval.production.queues import open_queue
 from rl_eval.production.server.app import guarded
 from rl_eval.production.server.follower import Follower
@@ -110,7 +111,9 @@ def simulation(parts: Parts, clock: SimulatedClock, say: Callable[[str], Any], s
     key.write_text(hashlib.sha256(f"demo {seed}".encode()).hexdigest())
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(contextlib.closing(open_queue(config.collect, parts.folder)))
-        server = ProductionServer(config, queue, read_key(parts.folder), clock=clock.of_servers(), seed=seed)
+        store, secret = open_for_serving(config)
+        store.close()  # that of the parts is the same one
+        server = ProductionServer(config, queue, secret, clock=clock.of_servers(), seed=seed)
         stack.callback(server.close)
         copies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl_eval-versions-")))
         follower = Follower(server, parts.registry, parts.store, copies)

@@ -125,7 +125,10 @@ async def get_distribution(request: Request) -> Response:
 
 @post("/store_experience", StoreExperienceBody, StoreExperienceAnswer, router)
 async def store_experience(request: Request) -> Response:
-    """What followed a decision; it outlives the server when this answers. The same body again changes nothing."""
+    """What followed a decision; it outlives the server when this answers. The same body again changes nothing.
+
+    Whether a training may have it is decided later by the quality filter, which counts what it refuses.
+    """
     return json_answer(await keep(_server(request), await request.body()))
 
 

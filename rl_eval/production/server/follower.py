@@ -24,7 +24,7 @@ from rl_eval.production.recording import report_recording
 from rl_eval.production.server.arms import Arm, Arms
 from rl_eval.production.server.production_server import ProductionServer
 from rl_eval.production.serving_cost import report_served
-from rl_eval.production.store import Store, UnavailableError
+from rl_eval.production.store import Store, UnavailableError, WrongKeyError
 from rl_eval.serving import source as sources
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,8 @@ class Follower:
         try:
             whole = step()
         except (InputError, OSError) as error:
+            if isinstance(error, WrongKeyError):  # of a store that was away when the server started
+                self._server.refused = str(error)
             if (reason := str(error)[:60]) != self._failing.get(consequence):
                 log.warning("%s: %s", consequence, error)
             self._failing[consequence] = reason
@@ -157,21 +159,24 @@ class Follower:
 
     def _count(self) -> bool:
         self._server.queue.sync()
+        elapsed = time.monotonic()
+        whole = elapsed - self._counted >= COUNT_S
+        if whole:
+            self._counted = elapsed
+            if (found := self._server.recorder.waiting()) is not None:
+                self._server.waiting, self._server.oldest = found
+        if self._store is None:
+            return whole
         counts = {
             version: Calls(one.decisions, one.errors, one.slow)
             for version, one in list(self._server.arm_counts.items())
         }
-        if self._store is not None and counts != self._reported and report_calls(self._store, self._name, counts):
+        if counts != self._reported and report_calls(self._store, self._name, counts):
             self._reported = counts
-        elapsed = time.monotonic()
-        if elapsed - self._counted < COUNT_S:
-            return False
-        self._counted = elapsed
-        self._server.waiting, self._server.oldest = self._server.queue.waiting()
-        if self._store is not None:
+        if whole:
             self._server.collected = self._store.counts()
             report_served(self._store, self._name, self._server.served)
-        return True
+        return whole
 
     def _report_recording(self) -> bool:
         elapsed = time.monotonic()

@@ -67,6 +67,7 @@ class ProductionServer:
         self.waiting: int | None = None  # messages in the queue, as they were last counted
         self.oldest: float | None = None  # when the oldest of them was put in
         self.followed: float | None = None  # when the registry was last read
+        self.refused = ""  # why it may not serve, whatever the champion is
         self.refusals: Counter[str] = Counter()
         self._key = key
         self.clock = clock or SteadyClock()
@@ -83,8 +84,10 @@ class ProductionServer:
         """What is served.
 
         Raises:
-            RefusedError: 503, nothing yet.
+            RefusedError: 503, nothing yet, or a store of another privacy key.
         """
+        if self.refused:
+            raise RefusedError(503, self.refused)
         if self.current is None:
             raise RefusedError(503, "there is no champion yet: register a version, and give it the alias champion")
         return self.current
@@ -205,11 +208,18 @@ class ProductionServer:
 
     def _reward(self, received: ReceivedExperience) -> LoggedReward:
         body, following = received.body, received.following
-        if body.decision_id is None or not is_decision_id(body.decision_id, self._key):
+        if body.decision_id is None:
+            self.refusals["not_recorded"] += 1
+            raise RefusedError(422, "decision_id is null: the decision was not recorded, so nothing can be rewarded")
+        if not is_decision_id(body.decision_id, self._key):
             self.refusals["unknown_decision"] += 1
             raise RefusedError(404, "decision_id is of no decision of these servers: give one of /select_action")
         if body.observation is not None or body.action is not None or body.mask is not None:
             raise RefusedError(422, "observation, action and mask are known from the decision: leave them out")
+        low, high = self.config.quality.reward
+        if not low <= body.reward <= high:
+            self.refusals["range"] += 1
+            raise RefusedError(422, f"reward {body.reward:g} is outside quality.reward, {low:g} to {high:g}: check it")
         if body.truncated and not body.done:
             raise RefusedError(422, "truncated needs done: an episode that was cut off has ended")
         if following is not None and not following.single:

@@ -16,6 +16,7 @@ RECORDS = 200  # of a message
 MESSAGE_BYTES = 256 << 10  # of a message, about: brokers take 1 MB
 MOST_WAITING = 20_000  # records
 AWAY_S = 1.0  # after a failure, until it is tried again
+IDLE_S = 5.0  # without a record that was kept, after which it is asked whether the queue is away
 ANSWER_S = 2.0  # that a decision waits for its record
 
 
@@ -24,7 +25,7 @@ class Recorder:
 
     Attributes:
         failures: records that were not kept.
-        failing: why the latest records were not kept; empty where they were.
+        failing: why the latest records were not kept, or the next would not be; empty otherwise.
         since: seconds since 1970, when it began to fail.
     """
 
@@ -33,8 +34,9 @@ class Recorder:
         self.is_quick = queue.is_quick
         self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._count = 0
-        self._failed_at = float("-inf")
+        self._failed_at = self._put_at = float("-inf")
         self.failing, self.since = "", 0.0
+        self._away = False  # whether the queue itself was
         self._wake = threading.Condition()
         self._closing = False
         self.failures = 0
@@ -55,17 +57,46 @@ class Recorder:
             try:
                 self._queue.put(list(messages_of(records)))
             except QueueError as error:
-                if not self.failing:
-                    log.warning("decisions are served and not recorded: %s", error)
-                    self.since = time.time()
-                self._failed_at, self.failing = time.monotonic(), str(error)
+                self._failed_at = time.monotonic()
+                self._fail(error)
                 raise
-            if self.failing:
-                log.warning("decisions are recorded again")
-                self.failing = ""
+            self._put_at = time.monotonic()
+            self._recover()
         except (QueueError, MessageError):
             self.failures += len(records)
             raise
+
+    def waiting(self) -> tuple[int, float | None] | None:
+        """What waits in the queue, see `Queue`; None: the queue is away, so that nothing can be recorded.
+
+        Asked every few seconds, it finds that out where no decision does. A queue that answers may still be full, so
+        it ends no failure of `put` alone.
+
+        Raises:
+            QueueError: it cannot be counted, and has just taken records nevertheless.
+        """
+        try:
+            found = self._queue.waiting()
+        except QueueError as error:
+            if time.monotonic() - self._put_at < IDLE_S:
+                raise
+            self._away = True
+            self._fail(error)
+            return None
+        if self._away:
+            self._recover()
+        return found
+
+    def _fail(self, error: QueueError) -> None:
+        if not self.failing:
+            log.warning("decisions are served and not recorded: %s", error)
+            self.since = time.time()
+        self.failing = str(error)
+
+    def _recover(self) -> None:
+        if self.failing:
+            log.warning("decisions are recorded again")
+        self.failing, self._away = "", False
 
     async def put_soon(self, records: Sequence[Record]) -> None:
         """The same without holding up the event loop.

@@ -14,9 +14,8 @@ from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.net import TOKEN_VARIABLE, Url, listening_socket
 from rl_eval.production.config import ProductionConfig
-from rl_eval.production.privacy import read_key
+from rl_eval.production.keyed_store import open_for_serving
 from rl_eval.production.queues import open_queue
-from rl_eval.production.store import Store
 from rl_eval.serving.serve import run_app
 
 log = logging.getLogger(__name__)
@@ -49,12 +48,11 @@ def serve(config: ProductionConfig, registry: Any, *, token: str | None, show: C
     if token is not None and len(token) < MIN_TOKEN:
         raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
     threadpool_limits(1, user_api="blas")  # two threads on a small matrix are slower than one
-    key = read_key(config.path)
     with contextlib.ExitStack() as stack:
+        store, key = open_for_serving(config)
+        stack.callback(store.close)
         queue = open_queue(config.collect, config.path)
         stack.callback(queue.close)
-        store = Store(config.collect.store, config.path)
-        stack.callback(store.close)
         copies = Path(stack.enter_context(TemporaryDirectory(prefix="rl_eval-versions-", ignore_cleanup_errors=True)))
         server = ProductionServer(config, queue, key)
         stack.callback(server.close)

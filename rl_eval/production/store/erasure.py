@@ -58,6 +58,11 @@ def erase_unit(connection: Connection, unit: str, now: float) -> int:
     return len(ids)
 
 
+def erased_at(connection: Connection, unit: str) -> float | None:
+    """When a pseudonym was erased."""
+    return connection.execute(select(erased.c.at).where(erased.c.id == mark(unit))).scalar()
+
+
 def _remove(connection: Connection, ids: Sequence[str]) -> None:
     for some in chunks(ids):
         for table in (experience, rewards, reviews, decisions):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import and_, func, insert, or_, select
+from sqlalchemy import Connection, and_, func, insert, or_, select
 
 from rl_eval.errors import InputError
 from rl_eval.production.disk import advice
@@ -23,6 +23,11 @@ from rl_eval.production.store.trainings import Training
 
 ROLLOUT = "rollout"  # the document of the roll-out
 LEASE_S = 600.0
+KEY = "privacy_key"  # the row of `meta` with the fingerprint
+
+
+class WrongKeyError(InputError):
+    """The store belongs to servers with another privacy key."""
 
 
 class Store:
@@ -34,13 +39,17 @@ class Store:
     Args:
         address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
         folder: where a relative file of SQLite lies.
+        key: fingerprint of the privacy key of this process; None: it uses none.
+        claims: whether a store that knows no key yet remembers this one.
 
     Raises:
         InputError: it cannot be opened, or is of another version of this program.
+        WrongKeyError: it knows another key.
     """
 
-    def __init__(self, address: str, folder: Path = Path()):
+    def __init__(self, address: str, folder: Path = Path(), *, key: str | None = None, claims: bool = False):
         self.database = Database(address, folder)
+        self._key, self._claims = key, claims
         try:
             self._set_up()
         except UnavailableError as error:
@@ -62,6 +71,23 @@ class Store:
                 connection.execute(insert(tables.meta).values(key="schema", value=tables.SCHEMA))
             elif row[0] != tables.SCHEMA:
                 raise InputError(f"{self.database.label} is of another version of this program: name another store")
+            if self._key is not None:
+                known = self._known_key(connection)
+                if known is None and self._claims:
+                    connection.execute(insert(tables.meta).values(key=KEY, value=self._key))
+                elif known not in (None, self._key):
+                    raise WrongKeyError(
+                        f"{self.database.label} was made with another privacy key: use the key that its servers use"
+                    )
+
+    @staticmethod
+    def _known_key(connection: Connection) -> str | None:
+        return connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == KEY)).scalar()
+
+    def known_key(self) -> str | None:
+        """The fingerprint of the privacy key of its servers; None: no server has used it."""
+        with self.database.reading() as connection:
+            return self._known_key(connection)
 
     def document(self, name: str = ROLLOUT) -> Document:
         """A document; number 0 and no body where it was never written."""
@@ -174,6 +200,11 @@ class Store:
             count = erasure.erase_unit(connection, unit, time.time() if now is None else now)
         self.database.forget(tables.metadata)
         return count
+
+    def erased_at(self, unit: str) -> float | None:
+        """When a pseudonym was erased, in seconds since 1970; None: never."""
+        with self.database.reading() as connection:
+            return erasure.erased_at(connection, unit)
 
     def remove_old(self, now: float, retention: float) -> int:
         """Remove what is older than `retention` seconds from every file of the store; returns how many decisions."""
