@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from rl_eval.errors import InputError
-from rl_eval.production.audit import AuditLog
+from rl_eval.production.audit import AuditError, AuditLog
 from rl_eval.production.canary.opening import audit_of, registry_of
 from rl_eval.production.clock_check import check_clock, note_time
 from rl_eval.production.collector import Collector
@@ -60,7 +60,7 @@ def erase(config: ProductionConfig, unit: str, actor: str) -> Erased:
         log, facts = _log(config), {"unit": mark(name)}
         log.append("erase", actor, {**facts, "state": "started"})
         erased = erase_pseudonym(config, name, store, queue)
-        log.append("erase", actor, {**facts, "state": "done", "decisions": erased.decisions, "waiting": erased.waiting})
+        _log_end(log, actor, {**facts, "decisions": erased.decisions, "waiting": erased.waiting})
         return erased
 
 
@@ -82,14 +82,14 @@ def erase_old(config: ProductionConfig, actor: str) -> int:
         stack.callback(store.close)
         queue = open_queue(config.collect, config.path)
         stack.callback(queue.close)
-        queue.waiting()
+        _check_queue(queue)
         log, now = _log(config), time.time()
         log.append("erase", actor, {"old": True, "state": "started"})
         count = store.remove_old(now, config.privacy.retention)
         with _unfinished(count):
             queue.remove_old(now - config.privacy.retention)
             note_time(store, now)
-        log.append("erase", actor, {"old": True, "state": "done", "decisions": count})
+        _log_end(log, actor, {"old": True, "decisions": count})
         return count
 
 
@@ -103,7 +103,21 @@ def _log(config: ProductionConfig) -> AuditLog:
 def _check(config: ProductionConfig, store: Store, queue: Queue) -> None:
     """What can be away is looked at first, so that a refusal has erased nothing."""
     check_clock(store, time.time(), config.privacy.retention)
-    queue.waiting()
+    _check_queue(queue)
+
+
+def _check_queue(queue: Queue) -> None:
+    try:
+        queue.waiting()
+    except QueueError as error:
+        raise QueueError(f"nothing was erased: {error}") from error
+
+
+def _log_end(log: AuditLog, actor: str, facts: Mapping[str, Any]) -> None:
+    try:
+        log.append("erase", actor, {**facts, "state": "done"})
+    except AuditError as error:
+        raise UnfinishedError(f"{facts['decisions']:,} decisions were erased, but not logged: {error}") from error
 
 
 @contextlib.contextmanager
