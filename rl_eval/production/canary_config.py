@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from rl_eval.production.collection_config import RETENTION_S
-from rl_eval.production.section import Duration, Section
+from rl_eval.production.section import Duration, FileName, Section
 
-FileName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rl_eval.net import LOOPBACK
-from rl_eval.production.section import Duration, Section
+from rl_eval.production.section import Duration, Section, path_text
 
 RETENTION_S = 7 * 86_400.0  # the longest that anything of a person may be kept
 MAX_FEATURES = 1 << 16
@@ -26,12 +28,40 @@ def _without_password(address: str) -> str:
 def _store(address: str) -> str:
     if not address.startswith(("sqlite:///", "postgresql://")):
         raise ValueError(f"must be sqlite:///FILE or postgresql://HOST/NAME, not {address!r}")
+    if address.startswith("sqlite"):
+        path_text(address.removeprefix("sqlite:///"))
+    else:
+        _parsed(address)
     return address
+
+
+def _parsed(address: str) -> urllib.parse.SplitResult:
+    """The parts of an address of a server; its port is a number where it has one."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"has a host or port that is none, in {address!r}") from error
+    if re.search(r"[\s\x00-\x1f\x7f]", address):
+        raise ValueError(f"must have no blanks or control characters, not {address!r}")
+    return parts
+
+
+def _host(host: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9:][A-Za-z0-9._:%-]{0,254}", host):
+        raise ValueError(f"must be a name or an address, such as 127.0.0.1, not {host[:80]!r}")
+    return host
 
 
 def _queue(address: str) -> str:
     if address != "store" and not address.startswith(("redis://", "rediss://", "kafka://")):
         raise ValueError(f"must be store, redis://HOST:PORT/DB or kafka://HOST:PORT, not {address!r}")
+    if address.startswith("redis"):
+        parts = _parsed(address)
+        if not parts.hostname or not re.fullmatch("/?|/[0-9]{1,6}", parts.path):
+            raise ValueError(f"must be redis://HOST:PORT/DB with a number as DB, not {address!r}")
+    if address.startswith("kafka") and not re.fullmatch(r"kafka://[^\s,/:]+(:\d+)?(,[^\s,/:]+(:\d+)?)*", address):
+        raise ValueError(f"must be kafka://HOST:PORT, with more after commas, not {address!r}")
     return address
 
 
@@ -43,7 +73,7 @@ FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 class ServeConfig(Section):
     """Where the production servers listen, and which policies they take up."""
 
-    host: str = LOOPBACK
+    host: Annotated[str, AfterValidator(_host)] = LOOPBACK
     port: int = Field(8000, ge=0, le=65_535)
     follow: Duration = Field(1.0, description="Time between two looks at the aliases and at the roll-out.")
     trust: bool = Field(False, description="Whether plugins of a run may be imported.")
@@ -128,6 +158,12 @@ class QualityConfig(Section):
     shift: float | None = Field(8.0, gt=0, allow_inf_nan=False)
     reference: int = Field(1000, ge=2, le=1_000_000)
     conflicts: Literal["keep", "refuse"] = "keep"
+
+    @model_validator(mode="after")
+    def _named_once(self) -> QualityConfig:
+        if twice := [name for name, count in Counter(self.features).items() if count > 1]:
+            raise ValueError(f"features names {twice[0]!r} twice: give each feature a name of its own")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> QualityConfig:

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, nearest
 from rl_eval.formatting import brief
 from rl_eval.production.canary_config import AuditConfig, RegistryConfig, RolloutConfig
-from rl_eval.production.collection_config import CollectConfig, PrivacyConfig, QualityConfig, ServeConfig
+from rl_eval.production.collection_config import MAX_FEATURES, CollectConfig, PrivacyConfig, QualityConfig, ServeConfig
 from rl_eval.production.learning_config import ProofConfig, ReviewConfig, TrainingConfig, TriggerConfig
 from rl_eval.production.loop_config import LoopConfig
-from rl_eval.production.section import Section
+from rl_eval.production.section import FileName, Section
 from rl_eval.untrusted_files import duplicate_key, load_yaml, read_bounded
 from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
 
@@ -28,12 +28,6 @@ def _name(text: str) -> str:
     return text
 
 
-def _folder(text: str) -> str:
-    if not 1 <= len(text) <= 1000 or "\0" in text:
-        raise ValueError("must be the path of a folder")
-    return text
-
-
 class ProductionConfig(Section):
     """Everything about one policy in production.
 
@@ -43,7 +37,7 @@ class ProductionConfig(Section):
     """
 
     name: Annotated[str, AfterValidator(_name)]
-    folder: Annotated[str, AfterValidator(_folder)] = "production"
+    folder: FileName = "production"
     serve: ServeConfig = ServeConfig()
     collect: CollectConfig = CollectConfig()
     privacy: PrivacyConfig = PrivacyConfig()
@@ -65,6 +59,21 @@ class ProductionConfig(Section):
                 "rollout.reward_window must be shorter than privacy.retention, or decisions are removed before they "
                 "count"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rules_of_known_features(self) -> ProductionConfig:
+        names = self.quality.features
+        for name in self.privacy.features:
+            if names and name not in names:
+                raise ValueError(
+                    f"privacy.features: {name!r} is none of quality.features: {nearest(name, names)}use these names"
+                )
+            if not names and not (re.fullmatch("0|[1-9][0-9]{0,4}", name) and int(name) < MAX_FEATURES):
+                raise ValueError(
+                    f"privacy.features: quality.features has no names, so {name!r} must be the number of a feature, "
+                    "from '0'"
+                )
         return self
 
     @property
@@ -95,6 +104,8 @@ def load_config(path: Path) -> ProductionConfig:
     if duplicate := duplicate_key(node):
         key, line = duplicate
         raise InputError(f"{path}:{line}: duplicate key {brief(repr(key), 80)}: keep one")
+    if (text := _not_text(values)) is not None:
+        raise InputError(f"{path}: {brief(ascii(text), 80)} holds half of a surrogate pair: write it as UTF-8 text")
     if other := [key for key in values if not isinstance(key, str)]:
         raise InputError(f"{path}: {brief(repr(other[0]), 80)} is no key: allowed are {', '.join(_keys(('',)))}")
     try:
@@ -104,6 +115,14 @@ def load_config(path: Path) -> ProductionConfig:
         key = ".".join(map(str, key_path(first, values)))
         sentence = value_sentence(first, _keys(first["loc"]))
         raise InputError(f"{path}: {key}: {sentence}" if key else f"{path}: {sentence}") from error
+
+
+def _not_text(value: Any) -> str | None:
+    """A text in YAML values that is none in UTF-8."""
+    if isinstance(value, str):
+        return value if any("\ud800" <= character <= "\udfff" for character in value) else None
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return next((text for part in parts if (text := _not_text(part)) is not None), None)
 
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:

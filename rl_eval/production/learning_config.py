@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from rl_eval.production.section import Duration, Section
+from rl_eval.production.section import Duration, FileName, Section
 
 DAY_S = 86_400.0
 
@@ -91,7 +91,7 @@ class ProofConfig(Section):
         confidence: of intervals.
     """
 
-    suites: list[str] = []
+    suites: list[FileName] = []
     margin: float = Field(0.02, ge=0, allow_inf_nan=False)
     least_effective: float = Field(100.0, ge=2, allow_inf_nan=False)
     forgetting: float = Field(-0.02, le=0, allow_inf_nan=False)

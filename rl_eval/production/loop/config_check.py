@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from rl_eval import domains, gates
 from rl_eval.cost import chosen_machine, read_prices
 from rl_eval.errors import InputError
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.serving_cost import rate_of
+from rl_eval.validation_errors import config_sentence
 
 
 def check_config(config: ProductionConfig) -> None:
@@ -22,7 +25,9 @@ def check_config(config: ProductionConfig) -> None:
             raise InputError(f"proof.suites: {error}") from error
     try:
         if config.loop.reference is not None:
-            domains.validate(dict(config.loop.reference))
+            domains.validate(config.loop.reference)
+    except ValidationError as error:
+        raise InputError(config_sentence(error, config.loop.reference or {}, "loop.reference")) from error
     except InputError as error:
         raise InputError(f"loop.reference: {error}") from error
     try:

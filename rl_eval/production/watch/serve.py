@@ -37,7 +37,9 @@ def serve_watch(
         from rl_eval.serving.security import MIN_TOKEN, Access, GuardedApp
         from rl_eval.serving.serve import run_app
     loopback = Url("http", host, 0).is_loopback
-    if (token is None and not loopback) or (token is not None and len(token) < MIN_TOKEN):
+    if token is not None and len(token) < MIN_TOKEN:
+        raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
+    if token is None and not loopback:
         raise InputError(
             f"--host {host} lets other machines ask: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} characters or more"
         )

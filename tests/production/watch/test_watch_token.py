@@ -3,11 +3,13 @@
 import httpx
 import pytest
 
+from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.config import load_config
 from rl_eval.production.parts import open_parts
 from rl_eval.production.review_queue import Review
 from rl_eval.production.watch.app import make_app
+from rl_eval.production.watch.serve import serve_watch
 from rl_eval.serving.security import Access, GuardedApp
 from tests.production.served import ask, write_config
 
@@ -52,6 +54,11 @@ def test_whoever_has_the_token_decides(parts, known):
     )  # fmt: skip
     assert (page.status_code, decided.status_code, status.status_code) == (200, 303, 200)
     assert review_queue.counts(parts.store) == {"decided": 1}
+
+
+def test_a_token_that_is_too_short_is_refused_for_its_length_on_loopback_too(parts):
+    with pytest.raises(InputError, match="RL_EVAL_TOKEN has 5 characters: choose one of at least 16"):
+        serve_watch(parts.config, host="127.0.0.1", port=0, token="short")
 
 
 def test_other_machines_see_nothing_but_that_it_lives(parts):
