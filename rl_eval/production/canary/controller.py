@@ -19,7 +19,7 @@ from rl_eval.production.audit import AuditError, AuditLog
 from rl_eval.production.canary.calls import read_calls
 from rl_eval.production.canary.evidence import Decision, decide
 from rl_eval.production.canary.row import Row
-from rl_eval.production.canary.watching import Watcher
+from rl_eval.production.canary.watching import SamePolicyError, Watcher, names_of
 from rl_eval.production.canary_config import RolloutConfig
 from rl_eval.production.registry import CHALLENGER, CHAMPION, Registry, StaleAliasError, check_files
 from rl_eval.production.states import RUNNING, Event, State, next_state
@@ -73,7 +73,11 @@ class Controller:
             if (gone := self._alias_moved(row)) is not None:
                 self._apply(number, row, "roll_back", gone, "controller")
                 return Decision("roll_back", "aliases", gone)
-            return self._watch(number, row)
+            try:
+                return self._watch(number, row)
+            except SamePolicyError as error:
+                self._apply(number, row, "abort", str(error), "controller")
+                return Decision("roll_back", "aliases", str(error))
         except InputError as error:
             return Decision("hold", "availability", str(error))
 
@@ -135,11 +139,16 @@ class Controller:
                 self.registry.move({CHAMPION: row.target, CHALLENGER: None})
             return Decision("hold", "pinned", f"version {row.target} is pinned ({row.reason})")
         challenger, champion = aliases.get(CHALLENGER), aliases.get(CHAMPION)
-        if challenger is None or challenger == champion:
+        if challenger is None:
             return Decision("hold", "idle", "no roll-out runs")
         if champion is None:
             return Decision("hold", "idle", "there is no champion to compare with: set that alias first")
-        self.registry.version(champion)  # one that was changed begins nothing, as `_apply` asks of the challenger
+        try:
+            names_of(self.registry, challenger, champion)
+        except SamePolicyError as error:  # its alias would hold trainings up for ever
+            self._log("challenger_refused", "controller", {"challenger": challenger, "reason": str(error)})
+            self.registry.move({CHALLENGER: None}, {CHALLENGER: challenger})
+            return Decision("hold", "idle", str(error))
         event: Event = "begin_shadow" if self.config.shadow else "begin"
         self._apply(number, row, event, f"version {challenger} against {champion}", "controller")
         return Decision("hold", "time", "the roll-out has begun")

@@ -15,6 +15,26 @@ from rl_eval.production.registry import Registry, RegistryError
 from rl_eval.production.states import State
 
 
+class SamePolicyError(RegistryError):
+    """Champion and challenger are the same policy, so there is nothing to compare."""
+
+
+def names_of(registry: Registry, challenger: int, champion: int) -> tuple[frozenset[str], frozenset[str]]:
+    """What decisions call two versions: their numbers, and the identities of the bytes that act.
+
+    Raises:
+        SamePolicyError: they are the same.
+        RegistryError: the registry is away.
+    """
+    names = []
+    for version in (challenger, champion):
+        policy = registry.version(version).lineage.policy
+        names.append(frozenset(name for name in (str(version), policy) if name is not None))
+    if names[0] & names[1]:
+        raise SamePolicyError(f"versions {challenger} and {champion} are the same policy: register another challenger")
+    return names[0], names[1]
+
+
 @dataclass
 class Watched:
     """The evidence of a roll-out and of its step.
@@ -56,7 +76,8 @@ class Watcher:
 
         Raises:
             UnavailableError: the store is away.
-            RegistryError: the registry is, or both versions are the same policy.
+            SamePolicyError: both versions are the same policy.
+            RegistryError: the registry is away.
         """
         watched = self.watched = self._evidence(row, state)
         self._count_calls(watched, 0.5 if row.shadow else row.share)
@@ -77,22 +98,10 @@ class Watcher:
         if before is not None and before.rollout == rollout:
             reader = UnitReader(self.store, self.config, row.since, *before.names)
             return dataclasses.replace(before, step=step, rewards=rewards, reader=reader)
-        names = self._names(row)
+        names = names_of(self.registry, row.challenger or 0, row.champion or 0)
         reader = UnitReader(self.store, self.config, row.since, *names)
         calls = {version: Calls(*counts) for version, counts in row.calls.items()}
         return Watched(rollout, step, GuardEvidence(self.config), reader, rewards, names, calls)
-
-    def _names(self, row: Row) -> tuple[frozenset[str], frozenset[str]]:
-        """Their numbers, and the identities of the bytes that act."""
-        names = []
-        for version in (row.challenger, row.champion):
-            policy = self.registry.version(version or 0).lineage.policy
-            names.append(frozenset(name for name in (str(version), policy) if name is not None))
-        if names[0] & names[1]:
-            raise RegistryError(
-                f"versions {row.challenger} and {row.champion} are the same policy: register another challenger"
-            )
-        return names[0], names[1]
 
     def _count_calls(self, watched: Watched, share: float) -> None:
         calls = read_calls(self.store)

@@ -9,7 +9,7 @@ import pytest
 
 from rl_eval.errors import InputError
 from rl_eval.production.canary_config import StepConfig
-from rl_eval.production.registry import RegistryError
+from rl_eval.production.registry import Lineage, RegistryError
 from rl_eval.production.states import RefusedEventError
 from tests.production.canary.world import CONFIG, DAY, events
 
@@ -52,6 +52,36 @@ def test_a_shadow_comes_first_where_asked(world):
     world.failures["2"] = 0.5
     assert world.minutes(30, [controller])[-1] == ("idle", 0.0)
     assert world.registry.aliases() == {"champion": 1}
+
+
+def same_policy(world):
+    """Two versions of one policy as champion and challenger."""
+    source = world.registry.folder.parent / "policy"
+    for _ in range(2):
+        world.registry.register(source, Lineage("data", policy="feed"))
+    world.registry.move({"champion": 4, "challenger": 5})
+
+
+def test_the_policy_of_the_champion_is_no_challenger(world):
+    same_policy(world)
+    decision = world.controller().run_pass()
+    assert (decision.verdict, decision.figure) == ("hold", "idle")
+    assert "versions 5 and 4 are the same policy" in decision.sentence
+    assert world.registry.aliases() == {"champion": 4}  # so that the next training can begin
+    assert (world.row.state, events(world)) == ("idle", ["challenger_refused"])
+    assert world.controller().run_pass().sentence == "no roll-out runs"
+
+
+@pytest.mark.parametrize("state", ["canary", "paused"])
+def test_a_roll_out_of_the_same_policy_that_runs_ends_as_aborted(world, state):
+    same_policy(world)
+    previous = "canary" if state == "paused" else None
+    row = {"state": state, "previous": previous, "share": 0.1, "challenger": 5, "champion": 4}
+    assert world.swap_document(0, row)
+    assert world.controller().run_pass().verdict == "roll_back"
+    assert (world.row.state, world.registry.aliases()) == ("idle", {"champion": 4})
+    assert "versions 5 and 4 are the same policy" in world.row.outcome
+    assert events(world) == ["abort", "alias_change"]
 
 
 def replace_config(**changes):
