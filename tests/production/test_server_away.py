@@ -193,7 +193,10 @@ def test_a_store_of_other_observations_is_refused_in_a_sentence(runs, tmp_path, 
 
 
 def test_a_rule_of_privacy_for_no_feature_is_logged_and_nothing_is_served(runs, tmp_path, caplog):
-    loop = Loop(tmp_path, runs, privacy={"features": {"age": {"action": "drop"}}})
-    assert "there is no feature 'age'" in caplog.text
-    assert loop.post("/select_action", observation=OBS).status_code == 503
+    loop = Loop(tmp_path, runs, privacy={"features": {"99": {"action": "drop"}}})
+    assert "there is no feature '99'" in caplog.text
+    for answer in (loop.get("/health"), loop.post("/select_action", observation=OBS)):
+        assert answer.status_code == 503
+        assert "the champion cannot be loaded, or does not fit" in answer.json()["detail"]
+        assert str(tmp_path) not in answer.text
     loop.close()

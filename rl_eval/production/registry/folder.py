@@ -92,7 +92,7 @@ class FolderRegistry:
         """See `Registry`."""
         file = self.folder / "aliases.json"
         try:
-            values = json.loads(read_bounded(file, _ALIASES_BYTES))
+            values = json.loads(read_bounded(file, _ALIASES_BYTES), object_pairs_hook=_without_duplicates)
         except FileNotFoundError:
             self._require_present()
             return {}
@@ -148,6 +148,14 @@ class FolderRegistry:
             f"{self.label} cannot be used ({error.strerror or error}): make room on its disk, and see that it is "
             "writable; it is as it was, and servers keep the versions that they have"
         )
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; which of two equal keys counts is not known."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key is there twice")
+    return values
 
 
 @contextlib.contextmanager

@@ -21,8 +21,9 @@ from rl_eval.production.canary.evidence import Calls
 from rl_eval.production.clock_check import NOTE_S, check_clock, note_time
 from rl_eval.production.collector import SHAPES
 from rl_eval.production.recording import report_recording
+from rl_eval.production.registry import RegistryError
 from rl_eval.production.server.arms import Arm, Arms
-from rl_eval.production.server.production_server import ProductionServer
+from rl_eval.production.server.production_server import NO_CHAMPION, ProductionServer
 from rl_eval.production.serving_cost import report_served
 from rl_eval.production.store import Store, UnavailableError, WrongKeyError
 from rl_eval.serving import source as sources
@@ -87,6 +88,13 @@ class Follower:
 
     def _follow(self) -> bool:
         try:
+            return self._follow_aliases()
+        except (InputError, OSError) as error:
+            self._server.unserved = f"no version is served, since {_cause(error)}: see the log of this server"
+            raise
+
+    def _follow_aliases(self) -> bool:
+        try:
             # The row first: who completes a roll-out moves the aliases before the row ends, so a row that is older
             # than the aliases gives nobody a version that all units have left already.
             row = {} if self._store is None else self._store.document().body
@@ -99,6 +107,7 @@ class Follower:
             raise
         assigned = assignment(row, self._registry.aliases())
         if assigned.champion is None:
+            self._server.unserved = NO_CHAMPION
             return True
         champion = self._arm(assigned.champion)
         self._write_shapes(champion)
@@ -201,6 +210,15 @@ class Follower:
             self._removed = elapsed
             self._server.queue.remove_old(now - retention)
         return True
+
+
+def _cause(error: Exception) -> str:
+    """What is wrong in general words: whoever asks for a decision is told no path."""
+    if isinstance(error, UnavailableError):
+        return "the store is away"
+    if isinstance(error, RegistryError):
+        return "the registry is away, or what is in it is damaged"
+    return "the champion cannot be loaded, or does not fit the config or the store"
 
 
 def _size(shape: tuple[int, ...] | None) -> int:

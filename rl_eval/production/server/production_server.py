@@ -30,6 +30,7 @@ from rl_eval.serving.source import Source
 from rl_eval.serving.statistics import Statistics
 
 log = logging.getLogger(__name__)
+NO_CHAMPION = "there is no champion yet: register a version, and give it the alias champion"
 
 
 @dataclass
@@ -67,6 +68,7 @@ class ProductionServer:
         self.waiting: int | None = None  # messages in the queue, as they were last counted
         self.oldest: float | None = None  # when the oldest of them was put in
         self.followed: float | None = None  # when the registry was last read
+        self.unserved = NO_CHAMPION  # why nothing is served, as long as nothing is
         self.refused = ""  # why it may not serve, whatever the champion is
         self.refusals: Counter[str] = Counter()
         self._key = key
@@ -89,7 +91,7 @@ class ProductionServer:
         if self.refused:
             raise RefusedError(503, self.refused)
         if self.current is None:
-            raise RefusedError(503, "there is no champion yet: register a version, and give it the alias champion")
+            raise RefusedError(503, self.unserved)
         return self.current
 
     @property

@@ -54,7 +54,12 @@ def test_a_read_only_registry_serves_and_is_not_written(kind, registry, source, 
     assert registry.aliases() == {"champion": 1}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"champion": -1}', b'{"champion": true}', b'{"x": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b'{"champion": -1}', b'{"champion": true}', b'{"x": 1}', b'{"champion": 1, "champion": 2}',
+    ],
+)  # fmt: skip
 def test_damaged_aliases_of_a_folder_are_one_sentence(tmp_path, content):
     registry = open_registry("folder", tmp_path / "registry", "triage")
     (tmp_path / "registry" / "triage" / "aliases.json").write_bytes(content)
