@@ -49,10 +49,12 @@ class Scorer:
     Attributes:
         action_names: empty if they have none.
         cost_unknown: why there are no expected costs; None if there are.
+        cost_note: what to know of them, if anything.
     """
 
     action_names: Sequence[str]
     cost_unknown: str | None
+    cost_note: str | None
     _reader: RowReader = field(repr=False)
     _policy: policy.Policy = field(repr=False)
     _expected_cost: ExpectedCost | None = field(repr=False)
@@ -117,10 +119,10 @@ def scorer(directory: Path, *, why: bool = False, trust: bool = False) -> Scorer
         raise InputError(f"{directory}: --why needs a policy with probabilities, such as that of PPO: remove it")
     typical = reader.typical_observation() if why else None
     try:
-        expected_cost, unknown = reader.expected_cost(judged), None
+        expected_cost, unknown, note = reader.expected_cost(judged), None, reader.cost_note()
     except InputError as error:
-        expected_cost, unknown = None, str(error)
-    return Scorer(domain.action_names(config), unknown, reader, judged, expected_cost, typical)
+        expected_cost, unknown, note = None, str(error), None
+    return Scorer(domain.action_names(config), unknown, note, reader, judged, expected_cost, typical)
 
 
 def occlusion(

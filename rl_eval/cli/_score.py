@@ -107,6 +107,8 @@ def score(
         terminal.print_line(note, stderr=True)
     if rows.cost_unknown is not None:
         terminal.print_line(f"expected_cost is empty: {rows.cost_unknown}", stderr=True)
+    elif rows.cost_note is not None:
+        terminal.print_line(rows.cost_note, stderr=True)
 
 
 def _unknown_note(unknown: Counter[str], total: int) -> str:

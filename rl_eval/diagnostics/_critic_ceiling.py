@@ -12,6 +12,7 @@ from rl_eval.run import Run
 
 LOW = 0.25  # with a lower ceiling, three quarters of every advantage are noise
 ENOUGH = 0.8  # of the ceiling
+NOTHING = 0.02  # a ceiling below this is none: the state does not say what reward follows
 
 
 @diagnostic
@@ -26,14 +27,14 @@ def critic_ceiling(run: DiagnosedRun) -> Finding | None:
     from a cross-fitted ridge regression. One-step Q-learning counts as λ = 0.
 
     A problem if the ceiling is below .25 and below half of that with γ = 0: try `agent.gamma=0`. A warning if the last
-    quarter of training explains less than .8 of the ceiling.
+    quarter of training explains less than .8 of the ceiling. Below .02 there is nothing to explain, and no finding.
     """
     critic = critic_of(run)
     if critic is None:
         return None
     if critic.gamma > 0 and critic.ceiling < LOW and critic.ceiling < 0.5 * critic.without_discount:
         return _unreachable(critic)
-    if critic.explained < ENOUGH * critic.ceiling:
+    if critic.ceiling >= NOTHING and critic.explained < ENOUGH * critic.ceiling:
         return _short(critic, "agent.vf_coef=1.0" if run.number("agent.vf_coef") is not None else None)
     return None
 
@@ -46,6 +47,11 @@ def explained_variance_of_ceiling(run: Run) -> float:
         raise MetricUndefined(
             f"explained_variance_of_ceiling is undefined: {run.path} does not show that its steps are independent, "
             "or cannot be played here"
+        )
+    if critic.ceiling < NOTHING:
+        raise MetricUndefined(
+            f"explained_variance_of_ceiling is undefined: at most {percent(critic.ceiling)} of the variance of the "
+            f"targets of {run.path} can be explained, which is none"
         )
     return max(critic.explained, 0.0) / critic.ceiling
 

@@ -64,6 +64,10 @@ class RowReader(ABC):
             InputError: the training data cannot be read.
         """
 
+    def cost_note(self) -> str | None:
+        """What to know of `expected_cost`, as a sentence; called after it."""
+        return None
+
     @abstractmethod
     def expected_cost(self, policy: Policy) -> ExpectedCost:
         """What an action costs on average where the policy decides so, estimated on the validation part.

@@ -158,6 +158,18 @@ def test_a_policy_without_probabilities_has_costs_by_action(run, tmp_path, monke
     assert main(["score", str(run), str(tmp_path / "new.csv"), "--why"]) == 2
 
 
+def test_no_threat_among_few_flows_is_not_certain_to_cost_nothing(run, tmp_path, capsys):
+    label = np.repeat([0, 1], [200, 29])
+    share = isotonic_regression(np.arange(229.0), label)(np.arange(229.0))
+    assert 1 / 202 <= share[0] <= 1 / 180  # groups of a dozen flows
+    assert 0.9 < share[-1] <= 30 / 31
+    assert (np.diff(share) >= 0).all()
+    flows(20).write_csv(tmp_path / "new.csv")
+    assert main(["score", str(run), str(tmp_path / "new.csv")]) == 0
+    validation = load_dataset(CONFIG).parts["validation"].label
+    assert f"expected_cost is rough: P(threat) is estimated from {len(validation)} val" in capsys.readouterr().err
+
+
 def test_isotonic_regression_is_monotone_and_keeps_the_mean():
     rng = np.random.default_rng(0)
     score = rng.random(3_000).round(2)

@@ -1,16 +1,19 @@
 """The highest explained variance of any critic: by formula, by simulation, and from a run."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.advantage import gae
+from rl_eval.diagnostics import _ceiling, _critic_ceiling
 from rl_eval.diagnostics._ceiling import ceiling, critic_of, steps_are_independent
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.errors import InputError
 from rl_eval.gates import load_suite
-from rl_eval.metrics import lookup
+from rl_eval.metrics import MetricUndefined, lookup
 from tests.diagnostics.faulty import ROOT, learn
 
 
@@ -72,13 +75,24 @@ def test_an_environment_that_knows_is_believed(tmp_path):
         assert steps_are_independent(run) is not campaigns
 
 
+@pytest.mark.parametrize(("most", "expected"), [(0.0, False), (0.0004, False), (0.3, True)])
+def test_where_nothing_can_be_explained_nothing_is_missing(tmp_path, monkeypatch, most, expected):
+    critic = _ceiling.Critic(gamma=0.0, gae_lambda=0.95, explained=-0.053, ceiling=most, without_discount=most)
+    monkeypatch.setattr(_critic_ceiling, "critic_of", lambda run: critic)
+    monkeypatch.setattr(_critic_ceiling, "read_diagnosed_run", lambda path: None)
+    assert (_critic_ceiling.critic_ceiling(DiagnosedRun(tmp_path)) is not None) is expected
+    if not expected:
+        with pytest.raises(MetricUndefined, match="can be explained"):
+            lookup("explained_variance_of_ceiling").compute(SimpleNamespace(path=tmp_path))
+
+
 # Its actions in training are close to the best ones; those of the default preset are nearly random.
 ONLINE = ["env=threat", "tuned=threat_ppo_online"]
 
 
 def test_a_regression_is_close_to_the_exact_posterior(tmp_path):
     """The share of the reward that flows explain, once from the generator and once from the flows alone."""
-    from rl_eval.diagnostics import _ceiling, read
+    from rl_eval.diagnostics import read
 
     run = read(learn(tmp_path / "run", [*ONLINE, "total_steps=200000", "validation.every=100000"]))
     exact = _ceiling.state_share(run)

@@ -22,6 +22,7 @@ from rl_eval.policy import Policy
 CALIBRATION_FLOWS = 100_000
 CALIBRATION_GROUP = 50
 CALIBRATION_GROUPS = 20  # at least, where there are as many flows: a single one would make every flow the same
+FEW_FLOWS = 1_000  # of validation, for a rough estimate of P(threat)
 _BATCH_FLOWS = 4096  # a call of the policy
 
 
@@ -106,7 +107,7 @@ class FlowRows(RowReader):
         else:
             actions = np.concatenate([policy.act(batch, True) for batch in batches])
             chosen, threats = (np.bincount(actions, w, len(ACTIONS)) for w in (None, label.astype(float)))
-            share = np.where(chosen > 0, threats / np.maximum(chosen, 1), label.mean())
+            share = np.where(chosen > 0, _uncertain(threats, chosen), label.mean())
 
         def cost(actions: np.ndarray, probabilities: np.ndarray | None) -> np.ndarray:
             p = share[actions] if probabilities is None else threat(1.0 - probabilities[:, ALLOW])
@@ -114,12 +115,25 @@ class FlowRows(RowReader):
 
         return cost
 
+    def cost_note(self) -> str | None:
+        """Says so where there are few validation flows."""
+        label = self._part("validation").label
+        if len(label) >= FEW_FLOWS:
+            return None
+        return (
+            f"expected_cost is rough: P(threat) is estimated from {len(label):,} validation flows, "
+            f"{int(label.sum()):,} of them threats"
+        )
+
     def _part(self, name: str) -> FlowSet:
         return load_dataset(self._config).parts[name]
 
 
 def isotonic_regression(score: np.ndarray, label: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """P(label = 1) as a non-decreasing step function of a score: pooled adjacent violators (Ayer et al. 1955).
+
+    A step of n labels is at least 1 / (n + 2) and at most (n + 1) / (n + 2), since n equal labels prove no certainty
+    (Laplace's rule of succession).
 
     Scores are first put into groups of about 50 in their order, or into 20 groups where there are fewer; a step lies
     midway between two groups. On the scores themselves its mean is the mean of the labels.
@@ -142,8 +156,14 @@ def isotonic_regression(score: np.ndarray, label: np.ndarray) -> Callable[[np.nd
             least, labels, count = earlier[0], labels + earlier[2], count + earlier[3]
         pooled.append((least, most, labels, count))
     steps = np.array([(lower[1] + upper[0]) / 2 for lower, upper in itertools.pairwise(pooled)])
-    share = np.array([labels / count for _, _, labels, count in pooled])
+    labels_of, counts = (np.array([entry[i] for entry in pooled]) for i in (2, 3))
+    share = np.maximum.accumulate(_uncertain(labels_of, counts))
     return lambda new: share[np.searchsorted(steps, new)]
+
+
+def _uncertain(threats: np.ndarray, flows: np.ndarray) -> np.ndarray:
+    """The share of threats among flows, kept away from 0 and 1."""
+    return np.clip(threats / np.maximum(flows, 1), 1.0 / (flows + 2.0), (flows + 1.0) / (flows + 2.0))
 
 
 def _columns(fitted: FittedPreprocessing) -> dict[str, np.ndarray]:

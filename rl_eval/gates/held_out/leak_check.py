@@ -13,7 +13,12 @@ from rl_eval.errors import InputError
 from rl_eval.exposure import Exposure, Fingerprints, contains, observed, read_exposure_of
 from rl_eval.gates.held_out.held_out_set import TestSet
 from rl_eval.gates.held_out.leak_sentence import leak_sentence
-from rl_eval.gates.held_out.near_duplicates import is_near_duplicate, more_than_chance, share_in_validation
+from rl_eval.gates.held_out.near_duplicates import (
+    is_near_duplicate,
+    more_than_chance,
+    share_in_validation,
+    tells_apart,
+)
 from rl_eval.gates.held_out.start_states import explained_by_chance
 from rl_eval.gates.suite_format import NearDuplicatesSpec
 from rl_eval.run import Run
@@ -33,7 +38,8 @@ class LeakCheck:
             policy (`in_train`, `in_validation`: where; `preprocessed`: those that differ before preprocessing), `near`
             others nearly so, `same_seed` have a seed of training or validation.
         near_share, near_leaks: the share of near-duplicates that is allowed, and whether they count as leaks.
-        near_in_validation: then the share of the validation part that resembles training likewise.
+        near_unknown: there are too many for chance, but the fields say too little to take them for the same cases.
+        near_in_validation: for leaks the share of the validation part that resembles training likewise.
         finite: the environment has a finite set of start states, so that `exact` is chance and no leak.
         examples: case numbers, or seeds of episodes, of the first leaks.
         excluded: bool `[G]`, what `leaks: drop` removes; None if nothing is to be removed.
@@ -52,6 +58,7 @@ class LeakCheck:
     near: int = 0
     near_share: float = 0.0
     near_leaks: bool = False
+    near_unknown: bool = False
     near_in_validation: float | None = None
     same_seed: int = 0
     finite: bool = False
@@ -163,6 +170,8 @@ def check_exposures(
     near_leaks = test_sets[0].cases is not None and more_than_chance(
         test_sets[0], close, ~exact, records, near.rounding, near.share
     )
+    near_unknown = near_leaks and not tells_apart(test_sets[0], records, near.rounding)
+    near_leaks &= not near_unknown
     if near_leaks:
         leaked |= close
     likewise = share_in_validation(test_sets[0], records[0], near.rounding) if near_leaks else None
@@ -183,6 +192,7 @@ def check_exposures(
         near=int(close.sum()),
         near_share=near.share,
         near_leaks=near_leaks,
+        near_unknown=near_unknown,
         near_in_validation=likewise,
         same_seed=int(same_seed.sum()),
         finite=finite,

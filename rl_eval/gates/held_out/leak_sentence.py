@@ -55,7 +55,9 @@ def _how(check: LeakCheck) -> str:
     )
     if check.near_in_validation is not None:
         near += f"; {percent(check.near_in_validation)} of the validation part resemble train too"
-    return f"took part in training, or almost ({near}" + (f"; {check.exact:,} equal: {where}" if check.exact else "")
+    if not check.exact:
+        return f"nearly equal one of training ({near}"
+    return f"took part in training, or nearly equal one that did ({near}; {check.exact:,} equal: {where}"
 
 
 def _near(check: LeakCheck) -> str:
@@ -64,6 +66,11 @@ def _near(check: LeakCheck) -> str:
         return f"{check.near:,} more {verb} equal to one of training to about three digits"
     share = check.near / check.total
     why = f"near_duplicates.share allows {percent(check.near_share)}"
+    if check.near_unknown:
+        return (
+            f"{check.near:,} more ({percent(share)}) equal one of training after rounding or in all fields but one; "
+            "this is not checked, since with so few fields that vary it is chance"
+        )
     if share > check.near_share:
         why = "chance explains as many, because the fields take few values"
     duplicates = f"{verb} near-duplicate{'s' if check.near > 1 else ''}"

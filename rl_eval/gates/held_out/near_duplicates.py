@@ -10,6 +10,9 @@ from rl_eval.exposure import Exposure, contains, equal_but_for_one_field, rounde
 from rl_eval.gates.held_out.held_out_set import TestSet
 
 DEVIATIONS = 3.0  # that a number may exceed what chance explains
+MANY_FIELDS = 8  # of these, equality in all but one is no chance
+SAME = 0.95  # of the cases have one value: such a field tells nothing
+LIKELY = 0.01  # expected share of chance matches, up to which fewer fields tell cases apart too
 FREQUENT = 6  # cases with one value of a field, for its share to be estimated alone
 
 
@@ -66,20 +69,29 @@ def more_than_chance(
     return bool(excess > chance.sum() + DEVIATIONS * np.sqrt((chance * (1.0 - chance)).sum()))
 
 
+def tells_apart(test_set: TestSet, records: Sequence[Exposure], rounding: float) -> bool:
+    """Whether the fields say so much that near-equality means the same case.
+
+    That is so with many fields that vary, or if less than 1 % of independent cases would be near-duplicates. Otherwise
+    different cases of one source are alike, the more so as its fields depend on each other.
+    """
+    varying = sum(
+        int(np.unique(values, return_counts=True)[1].max()) < SAME * len(values) for values in _hashes(test_set, None)
+    )
+    drawn = max(int(record.train.counts.sum() + record.validation.counts.sum()) for record in records)
+    return bool(varying >= MANY_FIELDS or by_chance(test_set, drawn, rounding).mean() < LIKELY)
+
+
 def by_chance(test_set: TestSet, drawn: int, rounding: float) -> np.ndarray:
     """The probability that each case is a near-duplicate of one of T independent ones, `[G]`."""
-    assert test_set.cases is not None
     equal, in_all_but_one = _coincidence(test_set, rounding)[0], _coincidence(test_set, None)[1]
     return np.asarray(-np.expm1(-drawn * (equal + in_all_but_one)))
 
 
 def _coincidence(test_set: TestSet, rounding: float | None) -> tuple[np.ndarray, np.ndarray]:
     """The probability that an independent case equals each in all fields, and in all but one, `[G]` both."""
-    assert test_set.cases is not None
-    total, n_fields = len(test_set), len(test_set.cases.field_names)
-    hashes = np.empty((n_fields, total), np.uint64)
-    for block, values in test_set.cases.field_hashes(rounding):
-        hashes[:, block] = values
+    hashes = _hashes(test_set, rounding)
+    n_fields, total = hashes.shape
     equal, inverses = np.ones(total), np.zeros(total)
     for values in hashes:
         shares = value_shares(values)
@@ -87,6 +99,15 @@ def _coincidence(test_set: TestSet, rounding: float | None) -> tuple[np.ndarray,
         inverses += 1.0 / shares
     # without one field, its share is divided out
     return equal, equal * inverses if n_fields > 1 else np.zeros(total)
+
+
+def _hashes(test_set: TestSet, rounding: float | None) -> np.ndarray:
+    """`[F, G]` hash of each field of each case."""
+    assert test_set.cases is not None
+    hashes = np.empty((len(test_set.cases.field_names), len(test_set)), np.uint64)
+    for block, values in test_set.cases.field_hashes(rounding):
+        hashes[:, block] = values
+    return hashes
 
 
 def value_shares(values: np.ndarray) -> np.ndarray:

@@ -113,6 +113,31 @@ def test_columns_of_few_values_resemble_each_other_by_chance(draw):
     assert {(result.decision, result.near_leaks) for result in results} == {("PASS", False)}
 
 
+def few_columns_that_depend_on_each_other(seed, count):
+    """Hour, protocol, port and bytes of flows of 60 services, as in a narrow file."""
+    rng = np.random.default_rng(seed)
+    service, hour = rng.integers(0, 60, count), rng.integers(0, 24, count)
+    return np.stack([hour, service % 3, service, service * 7 + rng.integers(0, 25, count)], 1).astype(float)
+
+
+def test_few_columns_say_too_little_for_a_leak():
+    train, drawn = (few_columns_that_depend_on_each_other(seed, count) for seed, count in ((1, 4_000), (2, 1_000)))
+    test_set = drawn[~np.isin(hash_rows(drawn), hash_rows(train))]
+    result = check(test_set, train)
+    assert result.near > 0.4 * result.total
+    assert (result.decision, result.leaked, result.near_leaks, result.near_unknown) == ("PASS", 0, False, True)
+    assert "this is not checked" in result.detail
+    # as many flows with eight columns that vary are leaks
+    wide = [np.concatenate([rows, np.arange(2.0, 7.0) * rows[:, 2:3]], 1) for rows in (test_set, train)]
+    assert check(*wide).near_leaks
+
+
+def test_what_is_nearly_equal_is_not_said_to_have_taken_part():
+    detail = check(*copies_with(a_time_of_its_own), leaks="report").detail
+    assert "nearly equal one of training" in detail
+    assert "took part" not in detail
+
+
 def test_two_columns_of_yes_and_no_leak_nothing():
     rows = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     train, test_set = np.repeat(rows[:2], 500, axis=0), np.repeat(rows[2:], 200, axis=0)  # split by content
