@@ -87,7 +87,7 @@ class CollectConfig(Section):
     Attributes:
         store: `sqlite:///FILE` (a relative file lies in the folder of the config's `folder`) or `postgresql://…`.
         queue: `store`, `redis://HOST:PORT/DB` or `kafka://HOST:PORT`.
-        name: of the stream, topic or queue.
+        name: of the stream, topic or queue; where it is left out, the name of the policy.
         group: of the consumers, where the queue has groups.
         batch: records that the collector stores in one transaction, at most.
         max_waiting: messages of a Redis stream, at most; then experience is refused, and decisions are not recorded.
@@ -96,7 +96,7 @@ class CollectConfig(Section):
 
     store: Annotated[Address, AfterValidator(_store)] = "sqlite:///store.sqlite"
     queue: Annotated[Address, AfterValidator(_queue)] = "store"
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "rl_eval"
+    name: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$")] = ""
     group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "collector"
     batch: int = Field(2_000, ge=1, le=100_000)
     max_waiting: int = Field(1_000_000, ge=1)

@@ -52,6 +52,15 @@ class ProductionConfig(Section):
     loop: LoopConfig = LoopConfig()
     directory: Path = Field(Path(), exclude=True)  # of the config file; set by `load_config`
 
+    @model_validator(mode="before")
+    @classmethod
+    def _queue_of_its_own(cls, values: Any) -> Any:
+        """Policies that share a Redis or Kafka have queues of their own, unless they name one."""
+        collect = values.get("collect", {}) if isinstance(values, dict) else None
+        if not isinstance(collect, dict) or collect.get("name") or not isinstance(values.get("name"), str):
+            return values
+        return {**values, "collect": {**collect, "name": values["name"]}}
+
     @model_validator(mode="after")
     def _kept_for_long_enough(self) -> ProductionConfig:
         if self.rollout.reward_window >= self.privacy.retention:

@@ -21,7 +21,7 @@ def open_store(config: ProductionConfig) -> Store:
         WrongKeyError: it knows another key.
     """
     key = find_key(config.path)
-    return Store(config.collect.store, config.path, key=None if key is None else fingerprint(key))
+    return Store(config.collect.store, config.path, policy=config.name, key=None if key is None else fingerprint(key))
 
 
 def open_for_serving(config: ProductionConfig) -> tuple[Store, bytes]:
@@ -33,11 +33,11 @@ def open_for_serving(config: ProductionConfig) -> tuple[Store, bytes]:
     """
     key = find_key(config.path)
     if key is None:
-        with contextlib.closing(Store(config.collect.store, config.path)) as store:
+        with contextlib.closing(Store(config.collect.store, config.path, policy=config.name)) as store:
             if store.known_key() is not None or store.outcomes(limit=1):
                 raise _missing(config, store)
         key = read_key(config.path)
-    return Store(config.collect.store, config.path, key=fingerprint(key), claims=True), key
+    return Store(config.collect.store, config.path, policy=config.name, key=fingerprint(key), claims=True), key
 
 
 def open_for_erasing(config: ProductionConfig) -> tuple[Store, bytes]:
@@ -48,7 +48,7 @@ def open_for_erasing(config: ProductionConfig) -> tuple[Store, bytes]:
         WrongKeyError: it knows another key.
     """
     key = find_key(config.path)
-    store = Store(config.collect.store, config.path, key=None if key is None else fingerprint(key))
+    store = Store(config.collect.store, config.path, policy=config.name, key=None if key is None else fingerprint(key))
     try:
         if key is None:
             raise _missing(config, store)

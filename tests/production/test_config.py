@@ -5,6 +5,8 @@ import pytest
 from rl_eval.cli import main
 from rl_eval.errors import InputError
 from rl_eval.production.config import load_config
+from rl_eval.production.keyed_store import open_store
+from rl_eval.production.privacy import KEY_FILE
 
 
 def write(folder, text):
@@ -75,6 +77,27 @@ def test_refusals(tmp_path, text, sentence):
         load_config(write(tmp_path, text))
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_policies_have_queues_of_their_own(tmp_path):
+    for text in ("", "collect: {queue: 'redis://h:1'}\n", "collect: {name: ''}\n"):
+        assert load_config(write(tmp_path, f"name: triage\n{text}")).collect.name == "triage"
+    assert load_config(write(tmp_path, "name: triage\ncollect: {name: all}\n")).collect.name == "all"
+
+
+@pytest.mark.parametrize(
+    "command", [["serve"], ["collect"], ["run"], ["watch"], ["erase", "UNIT"], ["pause", "--reason", "x"]]
+)
+def test_a_store_is_of_one_policy(tmp_path, capsys, command):
+    load = load_config(write(tmp_path, "name: triage\n"))
+    open_store(load).close()
+    open_store(load).close()
+    path = write(tmp_path, "name: other\n")
+    (tmp_path / "production" / KEY_FILE).write_text("k" * 64)
+    assert main(["production", command[0], str(path), *command[1:]]) == 2
+    error = capsys.readouterr().err
+    assert "store.sqlite is the store of the policy triage, and this config is of other: name another" in error
+    assert error.count("\n") == 1
 
 
 def test_check_prints_what_is_configured(tmp_path, capsys):

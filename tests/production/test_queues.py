@@ -136,7 +136,7 @@ def test_redis_that_lost_its_stream_or_group_is_used_again(redis, caplog):
 def test_redis_that_comes_back_without_durability_is_not_used_until_it_has_it(tmp_path):
     pytest.importorskip("redis")
     server = RedisProcess(tmp_path, *DURABLE)
-    queue = open_queue(CollectConfig(queue=server.url), tmp_path)
+    queue = open_queue(CollectConfig(queue=server.url, name="now"), tmp_path)
     server.kill()
     later = open_queue(CollectConfig(queue=server.url, name="later"), tmp_path)  # a process that starts meanwhile
     later._clock = itertools.count(time.monotonic() + 10, 10).__next__
@@ -194,17 +194,17 @@ def test_what_waits_costs_nothing_when_more_is_put_in(tmp_path):
 
 
 def test_a_file_that_is_removed_or_damaged_is_a_sentence(tmp_path):
-    queue = open_queue(CollectConfig(), tmp_path)
+    queue = open_queue(CollectConfig(name="q"), tmp_path)
     queue.put([b"1"])
-    (tmp_path / "rl_eval-queue.sqlite").unlink()
+    (tmp_path / "q-queue.sqlite").unlink()
     with pytest.raises(QueueError, match="removed while it was used"):
         queue.put([b"2"])
     queue.close()
     for left in tmp_path.iterdir():
         left.unlink()
-    (tmp_path / "rl_eval-queue.sqlite").write_bytes(b"nothing" * 1000)
+    (tmp_path / "q-queue.sqlite").write_bytes(b"nothing" * 1000)
     with pytest.raises(InputError, match="cannot be opened as a queue"):
-        open_queue(CollectConfig(), tmp_path)
+        open_queue(CollectConfig(name="q"), tmp_path)
 
 
 def test_a_queue_that_is_away_at_the_start_is_used_once_it_is_there(tmp_path):

@@ -49,5 +49,5 @@ def controller_of(config: ProductionConfig) -> Iterator[Controller]:
         InputError: the store cannot be opened, or the registry never.
     """
     registry = registry_of(config)
-    with contextlib.closing(Store(config.collect.store, Path(config.path))) as store:
+    with contextlib.closing(Store(config.collect.store, Path(config.path), policy=config.name)) as store:
         yield Controller(store, registry, audit_of(config), config.rollout)

@@ -25,7 +25,7 @@ from rl_eval.production.registry import RegistryError
 from rl_eval.production.server.arms import Arm, Arms
 from rl_eval.production.server.production_server import NO_CHAMPION, ProductionServer
 from rl_eval.production.serving_cost import report_served
-from rl_eval.production.store import Store, UnavailableError, WrongKeyError
+from rl_eval.production.store import Store, UnavailableError, WrongKeyError, WrongPolicyError
 from rl_eval.serving import source as sources
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Follower:
         try:
             whole = step()
         except (InputError, OSError) as error:
-            if isinstance(error, WrongKeyError):  # of a store that was away when the server started
+            if isinstance(error, WrongKeyError | WrongPolicyError):  # of a store that was away when the server started
                 self._server.refused = str(error)
             if (reason := str(error)[:60]) != self._failing.get(consequence):
                 log.warning("%s: %s", consequence, error)

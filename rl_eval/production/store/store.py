@@ -23,7 +23,12 @@ from rl_eval.production.store.trainings import Training
 
 ROLLOUT = "rollout"  # the document of the roll-out
 LEASE_S = 600.0
+POLICY = "policy"  # the row of `meta` with its name
 KEY = "privacy_key"  # the row of `meta` with the fingerprint
+
+
+class WrongPolicyError(InputError):
+    """The store belongs to another policy."""
 
 
 class WrongKeyError(InputError):
@@ -39,17 +44,27 @@ class Store:
     Args:
         address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
         folder: where a relative file of SQLite lies.
+        policy: name of the policy that the store is of, which a store that has none remembers; None: it is not asked.
         key: fingerprint of the privacy key of this process; None: it uses none.
         claims: whether a store that knows no key yet remembers this one.
 
     Raises:
         InputError: it cannot be opened, or is of another version of this program.
+        WrongPolicyError: it is of another policy.
         WrongKeyError: it knows another key.
     """
 
-    def __init__(self, address: str, folder: Path = Path(), *, key: str | None = None, claims: bool = False):
+    def __init__(
+        self,
+        address: str,
+        folder: Path = Path(),
+        *,
+        policy: str | None = None,
+        key: str | None = None,
+        claims: bool = False,
+    ):
         self.database = Database(address, folder)
-        self._key, self._claims = key, claims
+        self._policy, self._key, self._claims = policy, key, claims
         try:
             self._set_up()
         except UnavailableError as error:
@@ -71,6 +86,7 @@ class Store:
                 connection.execute(insert(tables.meta).values(key="schema", value=tables.SCHEMA))
             elif row[0] != tables.SCHEMA:
                 raise InputError(f"{self.database.label} is of another version of this program: name another store")
+            self._claim(connection)
             if self._key is not None:
                 known = self._known_key(connection)
                 if known is None and self._claims:
@@ -79,6 +95,19 @@ class Store:
                     raise WrongKeyError(
                         f"{self.database.label} was made with another privacy key: use the key that its servers use"
                     )
+
+    def _claim(self, connection: Connection) -> None:
+        """Have the store belong to this policy alone: another one would take over its experience and its roll-out."""
+        if self._policy is None:
+            return
+        owner = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == POLICY)).scalar()
+        if owner is None:
+            connection.execute(insert(tables.meta).values(key=POLICY, value=self._policy))
+        elif owner != self._policy:
+            raise WrongPolicyError(
+                f"{self.database.label} is the store of the policy {owner}, and this config is of {self._policy}: name "
+                "another one as collect.store"
+            )
 
     @staticmethod
     def _known_key(connection: Connection) -> str | None:
