@@ -140,6 +140,15 @@ def test_rewards_that_do_not_fit_are_refused(loop, body, status, sentence):
     assert loop.queue.waiting()[0] <= 1
 
 
+def test_rewards_that_are_refused_at_once_are_counted(loop):
+    own = loop.decide()["decision_id"]
+    for decision_id, reward in ((None, 1.0), ("nobodys", 1.0), (own, 2e6), (own, -2e6)):
+        loop.post("/store_experience", decision_id=decision_id, reward=reward, done=True)
+    text = loop.get("/metrics").text
+    for reason, count in (("not_recorded", 1), ("unknown_decision", 1), ("range", 2)):
+        assert f'rl_eval_production_refused_rewards_total{{reason="{reason}"}} {count}.0' in text
+
+
 def test_rewards_late_repeated_and_out_of_order(runs, tmp_path):
     loop = Loop(tmp_path, runs, quality={"max_age": 60})
     try:

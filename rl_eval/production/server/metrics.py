@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rl_eval.production.server.production_server import ProductionServer
+from rl_eval.production.server.production_server import REFUSALS, ProductionServer
 from rl_eval.serving.statistics import BUCKETS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -53,9 +53,15 @@ class _Metrics(Collector):
             actions.add_metric((action,), count)
         yield actions
         yield CounterMetricFamily(f"{PREFIX}_rewards", "Rewards that were taken.", value=counted.rewards)
+        refused = CounterMetricFamily(
+            f"{PREFIX}_refused_rewards", "Rewards that the server refused at once, by reason.", labels=("reason",)
+        )
+        for reason in REFUSALS:
+            refused.add_metric((reason,), server.refusals[reason])
+        yield refused
         failures = "Records that could not be put into the queue."
         yield CounterMetricFamily(f"{PREFIX}_not_recorded", failures, value=server.recorder.failures)
-        recording = "1 where the latest records are in the queue, 0 where they could not be put into it."
+        recording = "1 where records reach the queue, 0 where they do not."
         yield GaugeMetricFamily(f"{PREFIX}_recording", recording, value=float(not server.recorder.failing))
         collected = CounterMetricFamily(
             f"{PREFIX}_collected", "Records and experience in the store, and refusals by reason.", labels=("what",)

@@ -31,6 +31,7 @@ from rl_eval.serving.statistics import Statistics
 
 log = logging.getLogger(__name__)
 NO_CHAMPION = "there is no champion yet: register a version, and give it the alias champion"
+REFUSALS = ("not_recorded", "unknown_decision", "range")  # of rewards that are refused at once and counted
 
 
 @dataclass
