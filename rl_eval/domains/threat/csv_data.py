@@ -45,7 +45,8 @@ def existing_file(path: Path, key: str = "env.path") -> Path:
     if path.is_file():
         return path
     what = "is a folder, and a file is needed" if path.is_dir() else "does not exist"
-    raise InputError(f"{path} {what}: set {key} to a file that does")
+    seen_from = "" if path.is_absolute() else f", relative to {Path.cwd()}"
+    raise InputError(f"{path} {what}: set {key} to a file{seen_from}")
 
 
 def read(config: Config) -> tuple[Table, Table | None]:

@@ -1,5 +1,7 @@
 """Files with faults: each fault is one sentence with the file and the line."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -66,7 +68,7 @@ def test_quoted_cells_may_hold_commas_and_line_ends(tmp_path):
         (["1,tcp,0", "2,tcp,0", "inf,udp,1"], r"flows\.csv, line 4: the column 'size' holds 'inf'"),
         (["1,tcp,0", "2,tcp,0", "12x,udp,1"], r"flows\.csv, line 4: the column 'size' holds '12x'"),
         ([], r"flows\.csv has a header and no rows"),
-        (['1,"tcp,0', "2,udp,1"], r"flows\.csv, line 2: 2 columns where 3 are expected"),
+        (['1,"tcp,0', "2,udp,1"], r"flows\.csv, line 2: a quote is opened and never closed"),
     ],
 )
 def test_bad_rows_are_named(tmp_path, rows, message):
@@ -110,6 +112,7 @@ def test_a_garbled_parquet_file_is_named(tmp_path):
         ({"category": "kind"}, r"no column 'kind'.*env\.category"),
         ({"ignore": ["id"]}, r"no column 'id'.*env\.ignore"),
         ({"path": "nowhere.csv"}, r"nowhere\.csv does not exist: set env\.path"),
+        ({"path": "."}, rf"is a folder, and a file is needed: set env\.path to a file, relative to {Path.cwd()}"),
         ({"path": None}, r"env\.data=csv needs env\.path and env\.label"),
     ],
 )

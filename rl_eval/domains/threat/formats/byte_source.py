@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rl_eval.domains.threat.formats.limits import check_bytes
-from rl_eval.errors import InputError, failure
+from rl_eval.errors import InputError
 from rl_eval.untrusted_files import only_regular
 
 PARQUET = b"PAR1"
@@ -60,9 +60,11 @@ class ByteSource:
             block = self._stream.read1(count)  # type: ignore[attr-defined]
             while len(block) < min(count, LEAST_BYTES) and (more := self._stream.read1(count)):  # type: ignore[attr-defined]
                 block += more
-        except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
+        except EOFError as error:
+            raise InputError(f"{self.path} cannot be read as gzip (it is cut off): get it again") from error
+        except (gzip.BadGzipFile, zlib.error, OSError) as error:
             what = "gzip" if self.packing else "a file"
-            raise InputError(f"{self.path} cannot be read as {what} ({failure(error)}): get it again") from error
+            raise InputError(f"{self.path} cannot be read as {what} ({error}): get it again") from error
         self._size += len(block)
         check_bytes(self.path, self._size, self._limit, unpacked=True)
         return block

@@ -90,7 +90,19 @@ def parsed(
     Raises:
         InputError: a record of another width, or quotes that do not pair up.
     """
-    _check_widths(records, dialect.widths, path)
+    open_quote = quotes and records.data.count(QUOTE) % 2 == 1
+    try:
+        _check_widths(records, dialect.widths, path)
+        return _frame(records, dialect, path, quotes, empty)
+    except InputError as error:
+        if not open_quote:
+            raise
+        raise InputError(
+            f"{path}, line {records.lines[-1]}: a quote is opened and never closed: close it, or double it in the cell"
+        ) from error
+
+
+def _frame(records: Records, dialect: Dialect, path: Path, quotes: bool, empty: Sequence[str]) -> pl.DataFrame:
     try:
         frame = pl.read_csv(
             records.data, has_header=False, new_columns=list(dialect.names), infer_schema=False,

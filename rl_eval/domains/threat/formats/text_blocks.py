@@ -75,6 +75,8 @@ class TextBlocks:
             InputError: not text.
         """
         nul = block.find(b"\0")
+        if nul >= 0 and not self._lines and _is_utf16(block):
+            raise InputError(f"{self._path} looks like UTF-16 without its mark: save it as UTF-8")
         if nul >= 0:
             self._refuse(block, min(nul, _first_not_utf8(block, nul)), "it has a NUL byte")
         if not block.isascii() and self._utf16 is None:
@@ -109,6 +111,12 @@ class TextBlocks:
         raise InputError(
             f"{self._path}, line {line}: not UTF-8 text ({why}): give a text file of flows, or a Parquet file"
         )
+
+
+def _is_utf16(block: bytes) -> bool:
+    """Whether nearly every second byte is NUL, as in UTF-16 of Latin text."""
+    sample = block[:1024]
+    return any(sample[i::2].count(0) > 0.9 * len(sample[i::2]) and not sample[1 - i :: 2].count(0) for i in (0, 1))
 
 
 def _first_not_utf8(block: bytes, otherwise: int) -> int:

@@ -79,7 +79,10 @@ def test_blocks_end_where_records_end(tmp_path, monkeypatch):
     ("content", "message"),
     [
         (b"\x1f\x8bnot gzip", r"cannot be read as gzip"),
-        (gzip.compress(b"a,b\n1,2\n" * 999, mtime=0)[:-20], r"cannot be read as gzip"),
+        (gzip.compress(b"a,b\n1,2\n" * 999, mtime=0)[:-20], r"cannot be read as gzip \(it is cut off\)"),
+        ("a,b\n1,2\n".encode("utf-16-le"), r"looks like UTF-16 without its mark: save it as UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16-be"), r"looks like UTF-16 without its mark"),
+        (b'a,b\n1,2\n3,"4\n5,6\n7,8\n', r"line 3: a quote is opened and never closed"),
         (b"PK\x03\x04...", r"is a zip archive or an Excel workbook"),
         (b"\xd4\xc3\xb2\xa1...", r"is a packet capture: make flows of it"),
         (b"\xff\xfea\0,\0b\0\n\0\0\xd8", r"begins as UTF-16-LE does and is not"),
