@@ -84,29 +84,16 @@ def pin(
 
 def _command(file: Path, event: Event, reason: str, version: int | None = None) -> None:
     from rl_eval import terminal
-    from rl_eval.production.canary.opening import audit_of, controller_of, registry_of
+    from rl_eval.production.canary.opening import audit_of, controller_of
     from rl_eval.production.config import load_config
-    from rl_eval.production.store import UnavailableError
 
-    config, actor = load_config(file), _actor()
-    try:
-        with controller_of(config) as controller:
-            controller.command(event, reason, actor, version)
-            row = controller.row()
-            aliases = controller.registry.aliases()
-            unlogged = bool(controller.unlogged)
-    except UnavailableError as error:
-        if event != "abort":
-            raise
-        audit_of(config).append("abort", actor, {"reason": reason, "store": str(error)})
-        registry = registry_of(config)
-        registry.move({"challenger": None})
-        terminal.print_line(
-            "aborted: the challenger's alias is gone; the store is away, and a controller updates its row later"
-        )
-        return
+    config = load_config(file)
+    with controller_of(config) as controller:
+        row = controller.command(event, reason, _actor(), version)
+        aliases = controller.registry.aliases()
+        unlogged = bool(controller.unlogged)
     names = ", ".join(f"{alias} is version {number}" for alias, number in sorted(aliases.items()))
-    ended = f"; {row.outcome}" if row.state == "idle" and row.outcome else ""
+    ended = f"; {row.outcome}" if (row.state == "idle" or event == "abort") and row.outcome else ""
     if unlogged:
         terminal.print_error(f"{audit_of(config).path} cannot be written, so this was not logged: make it writable")
     terminal.print_line(f"the roll-out is {row.state}; {names or 'no alias is set'}{ended}")

@@ -13,15 +13,19 @@ from rl_eval.production.privacy import KEY_FILE, KEY_VARIABLE, find_key, fingerp
 from rl_eval.production.store import Store
 
 
-def open_store(config: ProductionConfig) -> Store:
+def open_store(config: ProductionConfig, create: bool = True) -> Store:
     """The store, for a process that works without the key; a key that is at hand must be the right one.
+
+    Args:
+        create: see `Store`.
 
     Raises:
         InputError: it cannot be opened.
         WrongKeyError: it knows another key.
     """
     key = find_key(config.path)
-    return Store(config.collect.store, config.path, policy=config.name, key=None if key is None else fingerprint(key))
+    known = None if key is None else fingerprint(key)
+    return Store(config.collect.store, config.path, create, policy=config.name, key=known)
 
 
 def open_for_serving(config: ProductionConfig) -> tuple[Store, bytes]:
@@ -48,7 +52,7 @@ def open_for_erasing(config: ProductionConfig) -> tuple[Store, bytes]:
         WrongKeyError: it knows another key.
     """
     key = find_key(config.path)
-    store = Store(config.collect.store, config.path, policy=config.name, key=None if key is None else fingerprint(key))
+    store = open_store(config, create=False)
     try:
         if key is None:
             raise _missing(config, store)

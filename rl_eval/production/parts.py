@@ -53,12 +53,17 @@ class Parts:
 
 @contextlib.contextmanager
 def open_parts(
-    config: ProductionConfig, clock: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
+    config: ProductionConfig,
+    clock: Callable[[], float] = time.time,
+    steady: Callable[[], float] = time.monotonic,
+    *,
+    create: bool = True,
 ) -> Iterator[Parts]:
     """Open all parts, and close them at the end.
 
     Args:
         clock, steady: those of `Parts`.
+        create: whether a store and an embedded queue that are missing are created.
 
     Raises:
         InputError: the folder cannot be created, or a part cannot be opened.
@@ -69,7 +74,7 @@ def open_parts(
     except OSError as error:
         raise InputError(f"{folder} cannot be created ({error.strerror}): change `folder` in the config") from error
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(open_store(config)))
-        queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder)))
+        store = stack.enter_context(contextlib.closing(open_store(config, create)))
+        queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder, create)))
         registry = stack.enter_context(contextlib.closing(registry_of(config, clock)))
         yield Parts(config, store, queue, registry, audit_of(config, clock), clock, steady)

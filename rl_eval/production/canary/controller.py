@@ -101,14 +101,18 @@ class Controller:
             except UnavailableError as error:
                 if event != "abort":
                     raise
-                return self._abort_without_store(reason, actor, error)
+                return self._abort_by_alias(Row(), reason, actor, str(error))
             if event == "resume" and row.state == "pinned":
                 event = "unpin"
             if row.state in ("promoting", "rolling_back"):  # first things first
                 self._complete(number, row)
                 continue
+            if event == "abort" and row.state not in RUNNING and CHALLENGER in self.registry.aliases():
+                return self._abort_by_alias(row, reason, actor)
             changed = self._apply(number, row, event, reason, actor, version)
             if changed is not None:
+                if event == "abort" and CHALLENGER in self.registry.aliases():  # another one than that of the row
+                    return self._abort_by_alias(changed, reason, actor)
                 return changed
         raise UnavailableError(f"the row of the roll-out changed {_TRIES} times meanwhile: try again")
 
@@ -227,13 +231,13 @@ class Controller:
             self._log_or_keep(event, actor, facts)
         self._seen = None
         if target in ("promoting", "rolling_back"):
-            self._complete(number + 1, changed)
+            return self._complete(number + 1, changed)
         if target == "pinned":
             self.registry.move({CHAMPION: version, CHALLENGER: None})
         return changed
 
-    def _complete(self, number: int, row: Row) -> None:
-        """Change the aliases as the row says, and end the roll-out."""
+    def _complete(self, number: int, row: Row) -> Row:
+        """Change the aliases as the row says, and end the roll-out; returns the row after it."""
         aliases = self.registry.aliases()
         moved, ending = False, _ENDS[row.state]
         try:
@@ -255,12 +259,20 @@ class Controller:
         if self.store.swap_document(number, ended.body()):
             facts = {"outcome": ended.outcome, "aliases_moved": moved, "row": number}
             self._log_or_keep("alias_change", "controller", facts)
+        return ended
 
-    def _abort_without_store(self, reason: str, actor: str, error: InputError) -> Row:
-        """Take the challenger's alias away; a controller ends the roll-out once the store is back."""
-        self._log_or_keep("abort", actor, {"reason": reason, "store": str(error)})
+    def _abort_by_alias(self, row: Row, reason: str, actor: str, away: str | None = None) -> Row:
+        """Take the challenger's alias away, whatever the store says; a controller ends a roll-out that its row has.
+
+        Args:
+            away: why the store cannot be used; None: it can.
+        """
+        challenger = self.registry.aliases().get(CHALLENGER)
+        self._log_or_keep("abort", actor, {"reason": reason, "challenger": challenger, "store": away})
         self.registry.move({CHALLENGER: None})
-        return Row(reason=reason, outcome="the challenger's alias is gone; the row follows once the store is back")
+        outcome = f"version {challenger} is no longer the challenger" if challenger else "no version was the challenger"
+        rest = "" if away is None else f"; the store is away, and a controller updates it later ({away})"
+        return dataclasses.replace(row, reason=reason, outcome=f"aborted: {outcome}{rest}")
 
     def _log(self, event: str, actor: str, facts: dict[str, Any]) -> None:
         self.audit.append(event, actor, facts)

@@ -43,11 +43,12 @@ def audit_of(config: ProductionConfig, clock: Callable[[], float] = time.time) -
 
 @contextlib.contextmanager
 def controller_of(config: ProductionConfig) -> Iterator[Controller]:
-    """The controller of a config, over its store.
+    """The controller of a config, over its store; a store that is missing is not created.
 
     Raises:
-        InputError: the store cannot be opened, or the registry never.
+        InputError: the store is of another version of this program, or the registry can never be opened.
     """
     registry = registry_of(config)
-    with contextlib.closing(Store(config.collect.store, Path(config.path), policy=config.name)) as store:
+    store = Store(config.collect.store, Path(config.path), create=False, policy=config.name)
+    with contextlib.closing(store):
         yield Controller(store, registry, audit_of(config), config.rollout)

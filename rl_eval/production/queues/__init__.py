@@ -23,28 +23,32 @@ if TYPE_CHECKING:
 __all__ = ["Message", "Queue", "QueueError", "QueueFullError", "open_queue"]
 
 
-def open_queue(config: CollectConfig, folder: Path) -> Queue:
+def open_queue(config: CollectConfig, folder: Path, create: bool = True) -> Queue:
     """The queue of a config; one on a server that is away is opened once it is there.
 
     Args:
         folder: where the files of embedded parts are.
+        create: whether an embedded queue that is missing is created; where not, it is opened once it is there.
 
     Raises:
         InputError: the address is none that is read, a package is missing, or the queue cannot be used as it is.
     """
     try:
-        return _open(config, folder)
+        return _open(config, folder, create)
     except QueueError as error:
-        return LaterQueue(lambda: _open(config, folder), error)
+        return LaterQueue(lambda: _open(config, folder, create), error)
 
 
-def _open(config: CollectConfig, folder: Path) -> Queue:
+def _open(config: CollectConfig, folder: Path, create: bool) -> Queue:
     scheme = config.queue.partition("://")[0]
     if config.settings and scheme != "kafka":
         raise InputError("collect.settings are of Kafka: leave them out")
     if config.queue == "store":
         if config.store.startswith("sqlite"):
-            return SqliteQueue(folder / f"{config.name}-queue.sqlite", config.max_waiting)
+            file = folder / f"{config.name}-queue.sqlite"
+            if not create and not file.exists():
+                raise QueueError(f"{file} does not exist: serve and collect create the queue, so start one of them")
+            return SqliteQueue(file, config.max_waiting)
         return PostgresQueue(config.store, config.max_waiting)
     if scheme in ("redis", "rediss"):
         return RedisQueue(config.queue, config.name, config.group, config.max_waiting)

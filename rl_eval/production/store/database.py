@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rl_eval.production.disk import with_full_disk
 
 with imports_of_extra("production", "production"):
     from sqlalchemy import Connection, MetaData, create_engine, event, inspect, text
-    from sqlalchemy.engine import make_url
+    from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 BUSY_S = 30.0
@@ -40,12 +41,13 @@ class Database:
     Args:
         address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
         folder: where a relative file of SQLite lies.
+        create: whether a file that is missing is created.
 
     Raises:
         InputError: the address is none of them, or the driver is missing.
     """
 
-    def __init__(self, address: str, folder: Path = Path()):
+    def __init__(self, address: str, folder: Path = Path(), create: bool = True):
         try:
             url = make_url(address)
         except ArgumentError as error:
@@ -61,7 +63,10 @@ class Database:
             except OSError as error:
                 raise InputError(f"{self.file.parent} cannot be created ({error.strerror}): name another") from error
             self.engine = create_engine(
-                f"sqlite:///{self.file}", connect_args={"timeout": BUSY_S}, isolation_level="AUTOCOMMIT", pool_size=4
+                f"sqlite:///{self.file}" if create else _existing(self.file),
+                connect_args={"timeout": BUSY_S},
+                isolation_level="AUTOCOMMIT",
+                pool_size=4,
             )
             event.listen(self.engine, "connect", _set_up_sqlite)
         elif url.get_backend_name() == "postgresql":
@@ -165,6 +170,12 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _existing(file: Path) -> URL:
+    """A file that SQLite may write, and not create."""
+    query = {"mode": "rw", "uri": "true"}
+    return URL.create("sqlite", database=f"file:{urllib.parse.quote(str(file))}", query=query)
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:

@@ -47,6 +47,8 @@ class Store:
         policy: name of the policy that the store is of, which a store that has none remembers; None: it is not asked.
         key: fingerprint of the privacy key of this process; None: it uses none.
         claims: whether a store that knows no key yet remembers this one.
+        create: whether a store that is missing is created. Where not, one that cannot be opened is asked again by each
+            method, as a server is.
 
     Raises:
         InputError: it cannot be opened, or is of another version of this program.
@@ -58,30 +60,46 @@ class Store:
         self,
         address: str,
         folder: Path = Path(),
+        create: bool = True,
         *,
         policy: str | None = None,
         key: str | None = None,
         claims: bool = False,
     ):
-        self.database = Database(address, folder)
-        self._policy, self._key, self._claims = policy, key, claims
+        self.database = Database(address, folder, create)
+        self._create, self._policy, self._key, self._claims = create, policy, key, claims
         try:
-            self._set_up()
-        except UnavailableError as error:
-            if self.database.file is not None:
+            self._open()
+        except UnavailableError:
+            if self.database.file is not None and create:
                 self.close()
-                what = f"{advice(self.database.file)}, or name another with collect.store"
-                sentence = f"{self.database.label} cannot be opened ({error.reason}): {what}"
-                raise UnavailableError(sentence, error.reason) from error
-            self.database.first = self._set_up
+                raise
+            self.database.first = self._open
         except BaseException:
             self.close()
             raise
 
+    def _open(self) -> None:
+        file = self.database.file
+        if file is not None and not self._create and not file.exists():
+            what = "the store is created by serve, collect and run: put the file back, or start one of them"
+            raise UnavailableError(f"{file} does not exist; {what}", "it does not exist")
+        try:
+            self._set_up()
+        except UnavailableError as error:
+            if file is None:
+                raise
+            what = f"{advice(file)}, or name another with collect.store"
+            sentence = f"{self.database.label} cannot be opened ({error.reason}): {what}"
+            raise UnavailableError(sentence, error.reason) from error
+
     def _set_up(self) -> None:
-        self.database.create(tables.metadata)
+        if self._create:
+            self.database.create(tables.metadata)
         with self.database.writing() as connection:
             row = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "schema")).first()
+            if row is None and not self._create:
+                raise UnavailableError(f"{self.database.label} is no store: put the file back", "it is no store")
             if row is None:
                 connection.execute(insert(tables.meta).values(key="schema", value=tables.SCHEMA))
             elif row[0] != tables.SCHEMA:

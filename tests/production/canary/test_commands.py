@@ -1,5 +1,7 @@
 """`rl-eval production pause|resume|abort|promote|pin`, with the embedded store and registry."""
 
+import json
+
 import pytest
 
 from rl_eval.cli import main
@@ -7,6 +9,7 @@ from rl_eval.production.audit import verify
 from rl_eval.production.canary.opening import audit_of, controller_of, registry_of
 from rl_eval.production.config import load_config
 from rl_eval.production.registry import Lineage
+from rl_eval.production.store import Store
 
 
 @pytest.fixture
@@ -18,6 +21,7 @@ def config(tmp_path):
         (tmp_path / "policy").write_text(f"policy {version}")
         registry.register(tmp_path / "policy", Lineage("data"))
     registry.move({"champion": 1, "challenger": 2})
+    Store("sqlite:///store.sqlite", load_config(file).path).close()
     with controller_of(load_config(file)) as controller:
         controller.run_pass()
         assert controller.row().state == "canary"
@@ -58,6 +62,46 @@ def test_abort_works_where_the_store_is_away(config, capsys):
     assert (status, "the store is away" in text) == (0, True)
     assert registry_of(loaded).aliases() == {"champion": 1}
     assert run(capsys, "pause", config, "--reason", "x")[0] == 2
+
+
+def lose_store(folder):
+    for file in folder.glob("store.sqlite*"):
+        file.unlink()
+
+
+def aborts(config):
+    lines = audit_of(load_config(config)).path.read_text().splitlines()
+    return [json.loads(line)["facts"] for line in lines if json.loads(line)["event"] == "abort"]
+
+
+def test_abort_works_where_the_store_is_gone_and_no_command_makes_another(config, capsys):
+    loaded = load_config(config)
+    lose_store(loaded.path)
+    for command in ("pause", "resume", "promote"):
+        status, text = run(capsys, command, config, "--reason", "x")
+        assert (status, "store.sqlite does not exist" in text) == (2, True), text
+    status, text = run(capsys, "abort", config, "--reason", "fire")
+    assert (status, "the store is away" in text) == (0, True), text
+    assert registry_of(loaded).aliases() == {"champion": 1}
+    assert [facts["challenger"] for facts in aborts(config)] == [2]
+    assert not list(loaded.path.glob("store.sqlite*"))
+
+
+def test_abort_removes_a_challenger_that_an_empty_store_knows_nothing_of(config, capsys):
+    loaded = load_config(config)
+    lose_store(loaded.path)
+    Store("sqlite:///store.sqlite", loaded.path).close()
+    status, text = run(capsys, "abort", config, "--reason", "fire")
+    assert (status, "version 2 is no longer the challenger" in text) == (0, True), text
+    assert registry_of(loaded).aliases() == {"champion": 1}
+    assert [facts["reason"] for facts in aborts(config)] == ["fire"]
+    assert run(capsys, "abort", config, "--reason", "again")[0] == 2  # now there is nothing to abort
+
+
+def test_abort_removes_another_challenger_than_that_of_the_row(config, capsys):
+    registry_of(load_config(config)).move({"challenger": 3})
+    assert run(capsys, "abort", config, "--reason", "fire")[0] == 0
+    assert registry_of(load_config(config)).aliases() == {"champion": 1}
 
 
 @pytest.mark.parametrize(

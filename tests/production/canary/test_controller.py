@@ -186,7 +186,9 @@ def test_abort_works_without_the_store(world):
     controller = world.controller()
     world.minutes(5, [controller])
     world.away = True
-    assert "alias is gone" in controller.command("abort", "fire", "me").outcome
+    assert (
+        "version 2 is no longer the challenger; the store is away" in controller.command("abort", "fire", "me").outcome
+    )
     assert world.registry.aliases() == {"champion": 1}
     world.away = False
     assert world.minutes(1, [controller]) == [("idle", 0.0)]
