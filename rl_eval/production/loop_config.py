@@ -17,7 +17,7 @@ class LoopConfig(Section):
         held_out: share of accepted experience that no training learns from: proofs and forgetting are measured on it.
         wrong_below: a decision whose reward is below it counts as wrong, which calibrates the bound of human review;
             None: no bound is calibrated, and nothing goes to review.
-        most_reviews: decisions that wait for a person at most; further ones are left to the policy.
+        most_reviews: decisions that wait for a person at most; newer ones replace the oldest, which the policy decides.
         reference_episodes: fixed episodes on which each champion is compared with the first; 0: none.
         reference: the environment of these episodes, a mapping with `name`; None: that of the run.
         machine: a row of the price list; None: what trainings cost is not known.

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, and_, func, insert, or_, select, update
+from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
 
 from rl_eval.errors import InputError
 from rl_eval.production.review import Override, ReviewBound
 from rl_eval.production.store import Store
+from rl_eval.production.store.counters import add_counts
 from rl_eval.production.store.rows import chunks
 from rl_eval.production.store.tables import decisions, reviews
 
 WAITING, DECIDED = "waiting", "decided"
+LEFT = "reviews_left"  # the counter of decisions that left the queue without a person
 MAX_REASON = 2_000  # characters
 MOST_NUMBERS = 1_000  # of an observation that a person is shown
+_OLDEST_FIRST = (reviews.c.at, reviews.c.decision_id)
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,12 @@ class ReviewedError(InputError):
 
 
 def below(
-    store: Store, bound: ReviewBound, after: tuple[float, str], limit: int
+    store: Store, bound: ReviewBound, versions: Collection[str], after: tuple[float, str], limit: int
 ) -> tuple[list[Review], tuple[float, str]]:
     """The decisions among the next `limit` that a person has to see, and the last one that was looked at.
 
     Args:
+        versions: whose decisions a person sees.
         after: time and id of the last one that was looked at before.
 
     Raises:
@@ -69,7 +73,7 @@ def below(
     reviews = [
         Review(row[0], row[1], row[2], _action(bytes(row[3])), row[4])
         for row in rows
-        if not row[5] and bound.needs_review(row[4])
+        if not row[5] and row[2] in versions and bound.needs_review(row[4])
     ]
     return reviews, ((rows[-1][1], rows[-1][0]) if rows else after)
 
@@ -103,15 +107,62 @@ def _row(review: Review) -> dict[str, Any]:
     return {"decision_id": review.decision_id, "at": review.at, "state": WAITING, "body": json.dumps(body)}
 
 
-def waiting(store: Store, limit: int = 50) -> list[Review]:
+def unneeded(store: Store, bound: ReviewBound | None, versions: Collection[str]) -> list[str]:
+    """The ids of what waits and needs no person any more: of other versions, or above the bound.
+
+    Args:
+        bound: None: none is calibrated.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    query = select(reviews.c.decision_id, reviews.c.body).where(reviews.c.state == WAITING)
+    with store.database.reading() as connection:
+        bodies = [(decision_id, json.loads(body)) for decision_id, body in connection.execute(query)]
+    return [
+        decision_id
+        for decision_id, body in bodies
+        if body["version"] not in versions or (bound is not None and not bound.needs_review(body["confidence"]))
+    ]
+
+
+def oldest(store: Store, count: int) -> list[str]:
+    """The ids of the decisions that have waited for the longest.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    query = select(reviews.c.decision_id).where(reviews.c.state == WAITING)
+    with store.database.reading() as connection:
+        return list(connection.execute(query.order_by(*_OLDEST_FIRST).limit(count)).scalars())
+
+
+def leave(store: Store, ids: Sequence[str]) -> int:
+    """Take decisions that wait out of the queue, so that the policy's count; returns how many did.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    if not ids:
+        return 0
+    count = 0
+    with store.database.writing() as connection:
+        for some in chunks(ids):
+            chosen = and_(reviews.c.decision_id.in_(some), reviews.c.state == WAITING)
+            count += connection.execute(delete(reviews).where(chosen)).rowcount
+        add_counts(connection, {LEFT: count})
+    return count
+
+
+def waiting(store: Store, limit: int = 50, offset: int = 0) -> list[Review]:
     """The decisions that wait, the oldest first.
 
     Raises:
         UnavailableError: the store is away.
     """
-    query = _with_decisions().where(reviews.c.state == WAITING).order_by(reviews.c.at, reviews.c.decision_id)
+    query = _with_decisions().where(reviews.c.state == WAITING).order_by(*_OLDEST_FIRST)
     with store.database.reading() as connection:
-        return [_review(row) for row in connection.execute(query.limit(limit))]
+        return [_review(row) for row in connection.execute(query.limit(limit).offset(offset))]
 
 
 def _with_decisions() -> Select[Any]:
@@ -176,7 +227,9 @@ def _override(row: Any, decision_id: str, action: Any, reviewer: str, at: float,
     if len(reason) > MAX_REASON or len(reviewer) > 200:
         raise InputError(f"a reason has at most {MAX_REASON:,} characters and a reviewer's name 200: shorten it")
     if row is None:
-        raise ReviewedError(f"decision {decision_id[:80]!r} is not in the review queue: name one that is")
+        raise ReviewedError(
+            f"decision {decision_id[:80]!r} does not wait for a person, or no longer: name one that does"
+        )
     if row.state != WAITING:
         raise ReviewedError(f"decision {decision_id} was decided by {row.by}: that stands")
     return Override(decision_id, json.loads(row.body)["action"], action, reviewer.strip(), at, reason.strip())

@@ -110,11 +110,7 @@ class Loop:
         self._say(turn.trained.sentence)
 
     def _review(self, turn: Turn) -> None:
-        now = self.parts.clock()
-        bound = reviews.calibrate_champion(self.parts, now)
-        if bound is None:
-            return
-        turn.asked = reviews.ask_people(self.parts, bound, now)
+        turn.asked = reviews.update_queue(self.parts, self.parts.clock())
 
 
 def _step_figures(controller: Controller) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Human review: calibrates the bound for each champion, and puts decisions that are not above it into the queue."""
+"""Human review: a bound for each champion, and the queue of decisions that are not above it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from rl_eval.production import review_queue
 from rl_eval.production.loop.versions import champion_number
 from rl_eval.production.parts import Parts
+from rl_eval.production.registry import CHALLENGER, CHAMPION
 from rl_eval.production.review import ReviewBound, calibrate
 from rl_eval.production.watch.figures import BOUND
 
@@ -17,6 +18,7 @@ LEAST, MOST = 200, 20_000  # decisions that calibrate
 GROWTH = 2.0  # calibrated again once there are so many times its decisions
 PAGE = 5_000
 LOOKED_AT = "review_looked_at"  # the last decision that was looked at
+SETTLED = "review_settled"  # for which versions and bound the queue was last gone through
 
 
 def calibrate_champion(parts: Parts, now: float) -> ReviewBound | None:
@@ -65,19 +67,55 @@ def _bound(body: dict[str, Any]) -> ReviewBound:
     return ReviewBound.from_json({name: body[name] for name in fields})
 
 
-def ask_people(parts: Parts, bound: ReviewBound, now: float) -> int:
-    """Put what the bound does not cover into the queue, up to its limit; returns how many are new.
-
-    Decisions are looked at in their order, from the first bound on; where that stands is in the store.
+def update_queue(parts: Parts, now: float) -> int:
+    """Calibrate the bound, let decisions leave the queue that need no person any more, and put new ones into it.
 
     Args:
         now: seconds since 1970.
+
+    Returns:
+        How many are new.
     """
-    document = parts.store.document(LOOKED_AT)
+    if parts.config.loop.wrong_below is None:
+        return 0
+    bound = calibrate_champion(parts, now)
+    versions = _settle(parts, bound)
+    return 0 if bound is None else _ask_people(parts, bound, versions, now)
+
+
+def _settle(parts: Parts, bound: ReviewBound | None) -> list[str]:
+    """What waits no longer where the champion, the challenger or the bound has changed; returns whose decisions may.
+
+    Decisions name their version by its number or its policy.
+    """
+    aliases = parts.registry.aliases()
+    about = [aliases.get(CHAMPION), aliases.get(CHALLENGER), None if bound is None else bound.decisions]
+    document = parts.store.document(SETTLED)
+    if document.body.get("about") == about:  # the rest is read once for each change, and not in every turn
+        return document.body["versions"]
+    policies = {number: parts.registry.version(number).lineage.policy for number in aliases.values()}
+    versions = sorted({name for number, policy in policies.items() for name in (str(number), policy) if name})
+    if gone := review_queue.unneeded(parts.store, bound, versions):
+        facts = {"left": len(gone), "champion": about[0], "challenger": about[1],
+                 "threshold": None if bound is None else bound.threshold}  # fmt: skip
+        parts.audit.append("review_left", "loop", facts)
+        review_queue.leave(parts.store, gone)
+    parts.store.swap_document(document.number, {"about": about, "versions": versions}, SETTLED)
+    return versions
+
+
+def _ask_people(parts: Parts, bound: ReviewBound, versions: list[str], now: float) -> int:
+    """Put what the bound does not cover into the queue; where it is full, the newest replace the oldest.
+
+    Decisions are looked at in their order, from the first bound on; where that stands is in the store.
+    """
+    document, most = parts.store.document(LOOKED_AT), parts.config.loop.most_reviews
     since = (document.body["at"], document.body["id"]) if document.number else (now, "")
-    room = parts.config.loop.most_reviews - review_queue.counts(parts.store).get(review_queue.WAITING, 0)
-    asked, (at, last) = review_queue.below(parts.store, bound, since, PAGE)
-    new = review_queue.ask(parts.store, asked[: max(room, 0)])
+    asked, (at, last) = review_queue.below(parts.store, bound, versions, since, PAGE)
+    new = review_queue.ask(parts.store, asked[-most:])
+    more = review_queue.counts(parts.store).get(review_queue.WAITING, 0) - most
+    if more > 0:
+        review_queue.leave(parts.store, review_queue.oldest(parts.store, more))
     if (at, last) != since or not document.number:
         parts.store.swap_document(document.number, {"at": at, "id": last}, LOOKED_AT)
     return new

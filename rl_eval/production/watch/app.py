@@ -61,13 +61,12 @@ def make_app(
         return Response(prometheus_text(figures), media_type=CONTENT_TYPE)
 
     @app.get("/review")
-    async def review(request: Request, decision_id: str | None = None) -> Response:
+    async def review(request: Request, decision_id: str | None = None, offset: str = "0") -> Response:
         if decision_id is not None:
             return await run_in_threadpool(_one, parts, decision_id)
         if "text/html" not in request.headers.get("accept", ""):
-            waiting = await run_in_threadpool(review_queue.waiting, parts.store, SHOWN_REVIEWS)
-            return _json({"waiting": [_values(item) for item in waiting]})
-        return await run_in_threadpool(_page, parts, names, features)
+            return await run_in_threadpool(_some, parts, _offset(offset))
+        return await run_in_threadpool(_page, parts, names, features, offset=_offset(offset))
 
     @app.post("/review")
     async def decide(request: Request) -> Response:
@@ -104,6 +103,20 @@ def _one(parts: Parts, decision_id: str) -> Response:
     return _json(_values(review))
 
 
+def _offset(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise InputError(f"offset={text[:40]!r} is no count: send how many decisions to leave out, from 0")
+    return int(text)
+
+
+def _some(parts: Parts, offset: int) -> Response:
+    waiting = review_queue.waiting(parts.store, SHOWN_REVIEWS, offset)
+    total = review_queue.counts(parts.store).get(review_queue.WAITING, 0)
+    following = offset + len(waiting)
+    values = {"waiting": [_values(item) for item in waiting], "total": total}
+    return _json({**values, "next": following if waiting and following < total else None})
+
+
 def _values(review: review_queue.Review) -> dict[str, Any]:
     """A decision as JSON; `action` is the one that counts."""
     override = review.override
@@ -122,14 +135,15 @@ def _page(
     message: str = "",
     kind: str = "PASS",
     status: int = 200,
+    offset: int = 0,
 ) -> Response:
     try:
         shown, columns = names(), features()
     except InputError as error:  # the page shows numbers, and no decision is taken meanwhile
         shown, columns, message, kind = (), (), message or str(error), "FAIL"
-    waiting = review_queue.waiting(parts.store, SHOWN_REVIEWS)
+    waiting = review_queue.waiting(parts.store, SHOWN_REVIEWS, offset)
     count = review_queue.counts(parts.store).get(review_queue.WAITING, 0)
-    page = pages.review_page(parts.config.name, waiting, count, shown, columns, message, kind)
+    page = pages.review_page(parts.config.name, waiting, count, shown, columns, message, kind, offset)
     return HTMLResponse(page, status, headers=_NO_STORE)
 
 

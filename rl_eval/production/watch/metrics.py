@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from rl_eval.production.review_queue import LEFT
 from rl_eval.production.states import STATES
 from rl_eval.production.watch.figures import PARTS, Figures
 from rl_eval.serving.metrics import PREFIX
@@ -105,6 +106,7 @@ def _of_store(figures: Figures) -> Iterator[Metric]:
     reviews = GaugeMetricFamily(f"{LOOP}_reviews", "Decisions that a person was asked about.", labels=("state",))
     for name in ("waiting", "decided"):
         reviews.add_metric((name,), figures.reviews.get(name, 0))
+    reviews.add_metric(("left",), figures.counts.get(LEFT, 0))
     yield reviews
 
 

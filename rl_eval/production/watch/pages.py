@@ -17,7 +17,7 @@ from rl_eval.cost import Cost, money_text
 from rl_eval.formatting import escape_controls, percent
 from rl_eval.production.review_queue import Review
 from rl_eval.production.states import RUNNING
-from rl_eval.production.watch.figures import PARTS, Figures
+from rl_eval.production.watch.figures import PARTS, SHOWN_REVIEWS, Figures
 from rl_eval.report import charts, html_page
 
 MOST_SHOWN = 60  # numbers of an observation
@@ -74,6 +74,7 @@ def review_page(
     features: Sequence[str] = (),
     message: str = "",
     kind: str = "PASS",
+    offset: int = 0,
 ) -> str:
     """The page on what waits for a person.
 
@@ -82,9 +83,11 @@ def review_page(
         names: of the actions; empty where they have none.
         features: names of an observation's numbers; where there are fewer, the rest have their number.
         message: about what was just sent.
+        offset: how many that wait are on the pages before this one.
     """
     rows = [(review, _named(review.observation, features), _choices(review, names)) for review in reviews]
-    values = {"reviews": rows, "waiting": waiting, "names": list(names), "message": message, "kind": kind}
+    values = {"reviews": rows, "waiting": waiting, "names": list(names), "message": message, "kind": kind,
+              "offset": offset, "page": SHOWN_REVIEWS}  # fmt: skip
     return render("review.html", title=f"{name}: human review", **values)
 
 

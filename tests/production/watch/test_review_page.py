@@ -88,7 +88,7 @@ def test_an_override_that_the_store_did_not_take_is_logged_as_failed(client, ful
 @pytest.mark.parametrize(
     ("change", "status", "said"),
     [
-        ({"decision_id": "nobody"}, 409, "not in the review queue"),
+        ({"decision_id": "nobody"}, 409, "does not wait for a person"),
         ({"action": 2}, 422, "none of the 2"),
         ({"action": True}, 422, "none of the 2"),
         ({"reviewer": "  "}, 422, "names no reviewer"),
@@ -177,6 +177,35 @@ def test_an_action_that_was_not_legal_is_not_offered_and_refused(client, full):
     assert client.post("/review", json={"decision_id": "d-5", "action": 1, "reviewer": "Ada"}).status_code == 200
 
 
+def test_the_queue_says_how_many_wait_and_is_read_page_by_page(client, full):
+    review_queue.ask(full.store, [Review(f"e-{n:02}", 1e9 + 10 + n, "1", 0, 0.1) for n in range(30)])
+    first = client.get("/review").json()
+    assert (len(first["waiting"]), first["total"], first["next"]) == (25, 32, 25)
+    rest = client.get("/review", params={"offset": first["next"]}).json()
+    assert ([one["decision_id"] for one in rest["waiting"]], rest["next"]) == ([f"e-{n}" for n in range(23, 30)], None)
+    html = client.get("/review", headers=HTML).text
+    assert ("1 to 25 of 32" in html, 'href="/review?offset=25"' in html, "Older" in html) == (True, True, False)
+    html = client.get("/review?offset=25", headers=HTML).text
+    assert ("26 to 32 of 32" in html, 'href="/review?offset=0"' in html, "Newer" in html) == (True, True, False)
+    assert client.get("/review?offset=99").json() == {"waiting": [], "total": 32, "next": None}
+    for offset in ("-1", "x", "1" * 10):
+        answer = client.get("/review", params={"offset": offset})
+        assert (answer.status_code, "is no count" in answer.json()["detail"]) == (422, True)
+
+
+def test_what_needs_no_person_any_more_leaves_the_queue_and_is_counted(full):
+    review_queue.ask(full.store, [Review("d-3", 1e9 + 2, "2", 0, 0.3), Review("d-4", 1e9 + 3, "2", 0, 0.8)])
+    record_override(full, {"decision_id": "d-1", "action": 1, "reviewer": "Ada"}, 1e9, 2)
+    bound = ReviewBound(0.7, 0.05, 0.05, 100, 90, 2)
+    assert review_queue.unneeded(full.store, bound, {"2"}) == ["d-2", "d-4"]  # another version; above the bound
+    assert review_queue.unneeded(full.store, None, {"1"}) == ["d-3", "d-4"]
+    assert review_queue.leave(full.store, ["d-1", "d-2", "d-4"]) == 2  # what a person decided stays
+    assert review_queue.counts(full.store) == {"decided": 1, "waiting": 1}
+    assert full.store.counts()[review_queue.LEFT] == 2
+    with pytest.raises(review_queue.ReviewedError, match="or no longer"):
+        record_override(full, {"decision_id": "d-2", "action": 1, "reviewer": "Ada"}, 1e9, 2)
+
+
 def test_decisions_at_or_below_the_bound_go_to_people_and_no_others(parts):
     rows = [("a", 0.2), ("b", 0.7), ("c", 0.71), ("d", None)]
     decisions = [
@@ -186,8 +215,8 @@ def test_decisions_at_or_below_the_bound_go_to_people_and_no_others(parts):
     shadow = LoggedDecision("e", 20.0, None, "2", b"\0" * 4, None, np.int64(0).tobytes(), 0.5, 0.1, None, True)
     parts.store.ingest([*decisions, shadow], lambda pairs, before: [None] * len(pairs), 30.0)
     bound = ReviewBound(0.7, 0.05, 0.05, 100, 90, 2)
-    found, last = review_queue.below(parts.store, bound, (0.0, ""), 10)
+    found, last = review_queue.below(parts.store, bound, {"1", "2"}, (0.0, ""), 10)
     assert [(one.decision_id, one.action) for one in found] == [("a", 0), ("b", 1), ("d", 3)]
     assert last == (20.0, "e")
-    assert review_queue.below(parts.store, bound, last, 10) == ([], last)
+    assert review_queue.below(parts.store, bound, {"1", "2"}, last, 10) == ([], last)
     assert (review_queue.ask(parts.store, found), review_queue.ask(parts.store, found)) == (3, 0)
