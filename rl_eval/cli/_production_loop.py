@@ -18,28 +18,38 @@ from rl_eval.net import LOOPBACK, environment_token
 @production.command()
 def register(
     config: Config,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.", show_default=False)],
+    what: Annotated[
+        str, typer.Argument(metavar="RUN|VERSION", help="A run directory, or a version's number.", show_default=False)
+    ],
     alias: Annotated[
         Literal["champion", "challenger"] | None,
         typer.Option("--as", help="Default: champion if there is none, else challenger if there is none."),
     ] = None,
+    reason: Annotated[
+        str,
+        typer.Option("--reason", metavar="TEXT", help="Why; it is logged. A VERSION needs one.", show_default=False),
+    ] = "",
 ) -> None:
     """Register a run as champion or challenger.
 
     \b
       rl-eval production register production.yaml outputs/<date>/<run>
+      rl-eval production register production.yaml 4 --reason 'the proof had too little data'
+
+    The second form rolls out a version that its proof held back. A champion that serves is only replaced by a roll-out
+    or by `promote`.
 
     Exit status: 0 registered, 2 bad input, or the registry is away.
     """  # fmt: skip
     from rl_eval import terminal
     from rl_eval.production.config import load_config
-    from rl_eval.production.loop.versions import register_run
+    from rl_eval.production.loop.versions import register as register_policy
     from rl_eval.production.parts import open_parts
 
-    with open_parts(load_config(config)) as parts:
-        version, given = register_run(parts, run, actor(), alias)
-    what = f" and is the {given}" if given else "; there is a challenger, so it has no alias"
-    terminal.print_line(f"{run} is version {version.number}, policy {version.lineage.policy}{what}")
+    with open_parts(load_config(config), create=False) as parts:
+        version, given = register_policy(parts, what, actor(), alias, reason)
+    ended = f" and is the {given}" if given else "; there is a challenger, so it has no alias"
+    terminal.print_line(f"{what} is version {version.number}, policy {version.lineage.policy}{ended}")
 
 
 @production.command()

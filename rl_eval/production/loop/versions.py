@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from rl_eval.errors import InputError
@@ -73,31 +74,91 @@ def champion_of(parts: Parts) -> tuple[int, Run, Source]:
     return number, run, load_source(parts, run)
 
 
-def register_run(parts: Parts, path: Path, actor: str, alias: str | None = None) -> tuple[Version, str | None]:
-    """Register a run that was trained elsewhere; the first one becomes the champion, a later one the challenger.
+def register(
+    parts: Parts, what: str, actor: str, alias: str | None = None, reason: str = ""
+) -> tuple[Version, str | None]:
+    """Register a run, or give an alias to a version of the registry, such as one that its proof held back.
 
     Args:
-        alias: `champion` or `challenger` by name; None: as above, and none where a challenger is there already.
+        what: a run directory, or the number of a version, which needs a reason.
+        alias: `champion` or `challenger`; None: the champion where there is none, else the challenger. A run gets none
+            where there are both.
+        reason: it is logged.
 
     Returns:
         The version, and the alias that it got.
 
     Raises:
-        InputError: it is no run, observes another width than the champion, or the registry cannot be written.
+        InputError: it is no run and no version, observes another width than the champion, or is the same policy; an
+            alias is taken; or the registry or the audit log cannot be written.
     """
+    if what.isdecimal() and not Path(what).exists():
+        return _register_version(parts, int(what), actor, alias, reason)
+    return register_run(parts, Path(what), actor, alias, reason)
+
+
+def register_run(
+    parts: Parts, path: Path, actor: str, alias: str | None = None, reason: str = ""
+) -> tuple[Version, str | None]:
+    """The part of `register` that is about a run."""
     source = sources.load(str(path.resolve()), seed=0, trust=parts.config.serve.trust)
     aliases = parts.registry.aliases()
-    if CHAMPION in aliases:
+    if alias is not None or CHAMPION not in aliases or CHALLENGER not in aliases:
+        alias = _alias_for(parts, source, aliases, alias)
+    elif CHAMPION in aliases:
         require_same_spaces(source, load_source(parts, local_run(parts, aliases[CHAMPION])))
     lineage = Lineage(data="", verdict={"reasons": ["registered by a person"]}, policy=source.policy.version)
     version = parts.registry.register(path, lineage)
-    if alias is None:
-        alias = CHALLENGER if CHAMPION in aliases else CHAMPION
-        alias = None if alias in aliases else alias
-    parts.audit.append("registered", actor, {"version": version.number, "policy": lineage.policy, "alias": alias})
-    if alias is not None:
-        parts.registry.move({alias: version.number}, {alias: aliases.get(alias)})
+    _give(parts, version, actor, alias, reason)
     return version, alias
+
+
+def _register_version(
+    parts: Parts, number: int, actor: str, alias: str | None, reason: str
+) -> tuple[Version, str | None]:
+    if not reason.strip():
+        raise InputError(f"version {number} is registered already: to give it an alias, add --reason '...'")
+    version, aliases = parts.registry.version(number), parts.registry.aliases()
+    if number in aliases.values():
+        held = next(name for name, held in aliases.items() if held == number)
+        raise InputError(f"version {number} is the {held} already: name another one")
+    alias = _alias_for(parts, load_source(parts, local_run(parts, number)), aliases, alias)
+    _give(parts, version, actor, alias, reason)
+    return version, alias
+
+
+def _alias_for(parts: Parts, source: Source, aliases: Mapping[str, int], asked: str | None) -> str:
+    """The alias that a policy gets.
+
+    Raises:
+        InputError: another version has it, or the policy is none that the champion can be compared with.
+    """
+    champion, challenger = aliases.get(CHAMPION), aliases.get(CHALLENGER)
+    wanted = asked or (CHAMPION if champion is None else CHALLENGER)
+    if wanted == CHAMPION and champion is None:
+        return CHAMPION
+    if wanted == CHAMPION:
+        raise InputError(
+            f"version {champion} is the champion and serves: register this one with --as challenger, or replace the "
+            "champion at once by `rl-eval production promote CONFIG --reason ...` after that"
+        )
+    if challenger is not None:
+        raise InputError(f"version {challenger} is the challenger: wait for its roll-out, or `abort` it first")
+    if champion is None:
+        return CHALLENGER
+    serving = load_source(parts, local_run(parts, champion))
+    require_same_spaces(source, serving)
+    if source.policy.version == serving.policy.version:
+        raise InputError(f"{source.name} is the same policy as version {champion}, the champion: register another one")
+    return CHALLENGER
+
+
+def _give(parts: Parts, version: Version, actor: str, alias: str | None, reason: str) -> None:
+    """Log a registration, and set the alias if nobody has set it meanwhile."""
+    facts = {"version": version.number, "policy": version.lineage.policy, "alias": alias, "reason": reason.strip()}
+    parts.audit.append("registered", actor, facts)
+    if alias is not None:
+        parts.registry.move({alias: version.number}, {alias: None})
 
 
 def require_same_spaces(candidate: Source, champion: Source) -> None:

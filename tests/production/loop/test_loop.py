@@ -1,19 +1,29 @@
 """The control loop on real parts: what a turn does, and what it says where something is away."""
 
 import dataclasses
+import math
 import shutil
 import threading
 import time
+from collections import Counter
 
 import pytest
 
 from rl_eval.errors import InputError
+from rl_eval.production import review_queue
 from rl_eval.production.audit import verify
 from rl_eval.production.config import load_config
+from rl_eval.production.loop import reviews
 from rl_eval.production.loop.experience import split
 from rl_eval.production.loop.loop import Loop
 from rl_eval.production.loop.process import run_loop
-from rl_eval.production.loop.versions import champion_of, local_run, register_run
+from rl_eval.production.loop.versions import champion_of, local_run, register, register_run
+from rl_eval.production.parts import open_parts
+from rl_eval.production.queues.later import AGAIN_S
+from rl_eval.production.registry import Lineage
+from rl_eval.production.review import ReviewBound
+from rl_eval.production.review_queue import Review
+from rl_eval.production.watch.figures import audit_tail, read_figures
 from tests.production.loop.traffic import SECTIONS, collect, events
 from tests.production.served import write_config
 
@@ -33,6 +43,50 @@ def test_a_run_of_another_width_is_no_challenger(parts, runs):
     with pytest.raises(InputError, match=r"observes .*, and the champion"):
         register_run(parts, runs / "box", "ada")
     assert parts.registry.versions() == [1] or list(parts.registry.versions()) == [1]
+
+
+def test_a_champion_that_serves_is_not_replaced_by_registering(parts, runs):
+    register_run(parts, runs / "one", "ada", "champion")
+    with pytest.raises(InputError, match=r"version 1 is the champion .*--as challenger.*promote CONFIG --reason"):
+        register_run(parts, runs / "two", "ada", "champion")
+    with pytest.raises(InputError, match="same policy as version 1, the champion"):
+        register_run(parts, runs / "one", "ada")
+    register_run(parts, runs / "two", "ada")
+    with pytest.raises(InputError, match=r"version 2 is the challenger: .*abort"):
+        register_run(parts, runs / "two", "ada", "challenger")
+    assert (parts.registry.aliases(), list(parts.registry.versions())) == ({"champion": 1, "challenger": 2}, [1, 2])
+    assert events(parts) == ["registered"] * 2
+
+
+def test_a_version_that_its_proof_held_back_is_rolled_out_with_a_reason(parts, runs):
+    register_run(parts, runs / "one", "ada")
+    for name in ("two", "one"):
+        parts.registry.register(runs / name, Lineage("data"))
+    with pytest.raises(InputError, match=r"version 2 is registered already: .*--reason"):
+        register(parts, "2", "ada")
+    for number, said in (("1", "is the champion already"), ("3", "same policy as version 1"), ("9", "9")):
+        with pytest.raises(InputError, match=said):
+            register(parts, number, "ada", reason="sure")
+    assert parts.registry.aliases() == {"champion": 1}
+    assert register(parts, "2", "ada", reason="too little data for the proof")[1] == "challenger"
+    assert parts.registry.aliases() == {"champion": 1, "challenger": 2}
+    assert list(parts.registry.versions()) == [1, 2, 3]
+    line = audit_tail(parts.audit.path)[0]
+    assert (line.actor, line.event, line.facts["version"], line.facts["alias"], line.facts["reason"]) == (
+        "ada", "registered", 2, "challenger", "too little data for the proof",
+    )  # fmt: skip
+
+
+def test_registering_and_watching_create_no_store(tmp_path, runs):
+    config = load_config(write_config(tmp_path, **SECTIONS))
+    with open_parts(config, create=False) as parts:
+        register_run(parts, runs / "one", "ada")
+        assert set(read_figures(parts, time.time()).faults) == {"store", "queue"}
+        assert not list(config.path.rglob("*.sqlite*"))
+        with open_parts(config):
+            pass
+        time.sleep(AGAIN_S)  # a queue that is away is not asked more often
+        assert read_figures(parts, time.time()).faults == {}
 
 
 def test_a_copy_that_somebody_changed_is_taken_anew_and_a_changed_version_refused(parts, runs):
@@ -117,6 +171,51 @@ def test_low_confidence_goes_to_people_once_a_bound_is_calibrated(parts, runs):
     collect(parts, 10, first=500, at=begin + 1_000)
     another = Loop(dataclasses.replace(parts, clock=lambda: begin + 2_000), lambda _: None)
     assert another.turn().asked == 10  # it goes on where this one ended
+
+
+def waiting_versions(parts):
+    return Counter(review.version for review in review_queue.waiting(parts.store, 1_000))
+
+
+def test_what_waits_for_a_person_follows_the_champion_and_its_bound(parts, runs):
+    for name in ("one", "two"):
+        parts.registry.register(runs / name, Lineage("data"))
+    parts.registry.move({"champion": 1, "challenger": 2})
+    rows = [("1", 0.6), ("1", 0.9), ("2", 0.6), ("3", 0.6)]
+    asked = [Review(f"a{n}", 1e9 + n, version, 0, confidence) for n, (version, confidence) in enumerate(rows)]
+    review_queue.ask(parts.store, asked)
+    assert reviews.update_queue(parts, 2e9) == 0  # no bound yet
+    assert waiting_versions(parts) == {"1": 2, "2": 1}  # 3 is neither champion nor challenger
+    bound = ReviewBound(0.7, 0.05, 0.05, 400, 300, 2)
+    number = parts.store.document("review_bound").number
+    values = {**bound.to_json(), "champion": 1, "policy": None, "at": 2e9, "rewards": 0}
+    parts.store.swap_document(number, values, "review_bound")
+    reviews.update_queue(parts, 2e9)
+    assert waiting_versions(parts) == {"1": 1, "2": 1}  # one of version 1 is above the bound
+    parts.registry.move({"champion": 2, "challenger": None})
+    reviews.update_queue(parts, 2e9)
+    assert waiting_versions(parts) == {"2": 1}
+    for _ in range(2):
+        reviews.update_queue(parts, 2e9)
+    left = [line.facts["left"] for line in audit_tail(parts.audit.path) if line.event == "review_left"]
+    assert left == [1, 1, 1]
+    assert parts.store.counts()[review_queue.LEFT] == 3
+
+
+def test_the_newest_unsure_decisions_replace_the_oldest_in_a_full_queue(parts, runs):
+    parts.registry.register(runs / "one", Lineage("data"))
+    parts.registry.move({"champion": 1})
+    loop = parts.config.loop.model_copy(update={"most_reviews": 10})
+    few = dataclasses.replace(parts, config=parts.config.model_copy(update={"loop": loop}))
+    values = {**ReviewBound(math.inf, 0.05, 0.05, 400, 0, 0).to_json(), "champion": 1, "policy": None, "rewards": 0}
+    parts.store.swap_document(0, values, "review_bound")
+    reviews.update_queue(few, 1e9)
+    for first, version in ((0, "1"), (6, "1"), (12, "9"), (18, "1")):
+        collect(parts, 6, version, first=first, at=1e9 + 1)
+        reviews.update_queue(few, 1e9 + 100)
+    waiting = [review.decision_id for review in review_queue.waiting(parts.store, 100)]
+    assert waiting == [f"d{n}" for n in (8, 9, 10, 11, *range(18, 24))]  # version 9 is not the champion
+    assert parts.store.counts()[review_queue.LEFT] == 8
 
 
 def test_the_process_touches_its_file_and_ends_after_its_turns(tmp_path, monkeypatch):
