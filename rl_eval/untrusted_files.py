@@ -15,6 +15,7 @@ MAX_SIZE = 2 << 20
 _VALUE_SIZE = 100
 _CHUNK_BYTES = 1 << 16
 MAX_BITS = 512  # of a whole number
+_MERGE = "tag:yaml.org,2002:merge"
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 
 
@@ -99,6 +100,14 @@ class BoundedLoader(yaml.SafeLoader):
     def _check(self, allowed: bool, problem: str, mark: Any) -> None:
         if not allowed:
             raise yaml.composer.ComposerError(None, None, problem, mark)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put what `<<` names into a mapping, without the keys that the mapping has itself."""
+        own = [pair for pair in node.value if pair[0].tag != _MERGE]
+        super().flatten_mapping(node)
+        merged = {key.value: (key, value) for key, value in node.value[: len(node.value) - len(own)]}
+        overridden = {key.value for key, _ in own}
+        node.value = [pair for name, pair in merged.items() if name not in overridden] + own
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """A whole number that a float can stand for; Python cannot even print much larger ones."""

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.untrusted_files import MAX_DEPTH, load_yaml, only_regular, read_bounded
+from rl_eval.untrusted_files import MAX_DEPTH, duplicate_key, load_yaml, only_regular, read_bounded
 from tests.run.values import JSON
 
 BOMB = "a0: &a0 [1, 1, 1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
@@ -31,6 +31,25 @@ def test_only_regular_files_are_opened(tmp_path):
 def test_what_yaml_writes_is_read_back(values):
     text = yaml.safe_dump(values, allow_unicode=True)
     assert load_yaml(text)[1] == yaml.safe_load(text)
+
+
+MERGED = "a: &a {k: 1, n: [x]}\nb: &b {k: 2, m: 3}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "duplicate"),
+    [
+        ("c: {<<: *a, k: 5}", {"k": 5, "n": ["x"]}, None),
+        ("c: {k: 5, <<: *a}", {"k": 5, "n": ["x"]}, None),
+        ("c: {<<: [*a, *b]}", {"k": 1, "n": ["x"], "m": 3}, None),  # the first has precedence
+        ("c: &c {<<: *a, k: 5}\nd: {<<: *c, k: 6}", {"k": 5, "n": ["x"]}, None),
+        ("c: {<<: *a, k: 5, k: 6}", {"k": 6, "n": ["x"]}, ("k", 3)),
+        ("c: {<<: {k: 1, k: 2}}", {"k": 2}, None),
+    ],
+)
+def test_a_key_that_overrides_a_merged_one_is_no_duplicate(text, values, duplicate):
+    node, read = load_yaml(MERGED + text)
+    assert (read["c"], duplicate_key(node)) == (values, duplicate)
 
 
 @pytest.mark.parametrize(

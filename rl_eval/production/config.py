@@ -115,6 +115,8 @@ def load_config(path: Path) -> ProductionConfig:
         raise InputError(f"{path}:{line}: duplicate key {brief(repr(key), 80)}: keep one")
     if (text := _not_text(values)) is not None:
         raise InputError(f"{path}: {brief(ascii(text), 80)} holds half of a surrogate pair: write it as UTF-8 text")
+    if kind := _other_kind(values):
+        raise InputError(f"{path} is {kind}: name a production config, a mapping with `name:` and such as `collect:`")
     if other := [key for key in values if not isinstance(key, str)]:
         raise InputError(f"{path}: {brief(repr(other[0]), 80)} is no key: allowed are {', '.join(_keys(('',)))}")
     try:
@@ -132,6 +134,17 @@ def _not_text(value: Any) -> str | None:
         return value if any("\ud800" <= character <= "\udfff" for character in value) else None
     parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     return next((text for part in parts if (text := _not_text(part)) is not None), None)
+
+
+def _other_kind(values: dict[Any, Any]) -> str | None:
+    """What another file is, by its keys; None: perhaps a production config."""
+    if "rl_eval" in values and "criteria" in values:
+        return "a suite, which pytest judges with --rl-run RUN, and no production config"
+    if {"production", "periods"} <= values.keys():
+        return "a config of the demo, for `rl-eval production demo --config`, and no production config"
+    if "services" in values:
+        return "a file of Docker Compose, and no production config"
+    return None if values.keys() & set(_keys(("",))) else "no production config"
 
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:

@@ -33,6 +33,10 @@ def test_durations(tmp_path, text, expected):
     ("text", "sentence"),
     [
         ("", "not a production config"),
+        ("rl_eval: 1\nenv: threat\ncriteria: {a: {metric: success_rate, at_least: 0.5}}\n", "is a suite, which pytest"),
+        ("seed: 1\nperiods: []\nproduction: {name: a}\n", "is a config of the demo"),
+        ("name: a\nx: &x {b: 1}\nservices: {c: {<<: *x, b: 2}}\n", "is a file of Docker Compose"),
+        ("agent: ppo\n", "is no production config: name a production config"),
         ("name: a\nquue: 1\n", "quue: there is no such key: allowed are name"),
         ("name: a\ncollect:\n  stoer: x\n", "collect.stoer: there is no such key: did you mean 'store'?"),
         ("name: a\nprivacy:\n  retention: 8d\n", "privacy.retention: must be less than or equal to 604800"),
