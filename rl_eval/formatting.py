@@ -179,6 +179,14 @@ def brief(value: Any, longest: int = MAX_TEXT_LENGTH) -> str:
     return text if len(text) <= longest else f"{text[:longest]} … ({len(text):,} characters)"
 
 
+def whole_words(text: str, longest: int) -> str:
+    """The beginning of a sentence, cut between two words; a word that is longer than that is cut."""
+    if len(text) <= longest:
+        return text
+    start = text[: longest - 1]
+    return f"{start.rsplit(' ', 1)[0] if ' ' in start else start[:-1]} …"
+
+
 def spreadsheet_text(text: str) -> str:
     """Text that no spreadsheet reads as a formula: an apostrophe is put before a text that begins like one.
 

@@ -160,7 +160,8 @@ def actor() -> str:
 
 
 def log_warnings() -> None:
-    """Write warnings and errors to standard error, with the time."""
+    """Write warnings, errors and what is served to standard error, with the time."""
     import logging
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("rl_eval.production").setLevel(logging.INFO)

@@ -156,3 +156,4 @@ def demo(
         file, folder, lambda line: terminal.print_line(line), functools.partial(compose, root / "conf"), seed
     )
     terminal.print_line(f"page: {page}")
+    terminal.print_line(f"status page: rl-eval production watch {page.with_name('production.yaml')}")

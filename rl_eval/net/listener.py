@@ -21,8 +21,11 @@ class TooLargeError(InputError):
     """A body has more bytes than are read."""
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int, given: str = "--host {host} --port {port}") -> socket.socket:
     """A TCP socket that listens on an address; port 0 is any free one.
+
+    Args:
+        given: how the address was given, with `{host}` and `{port}`; errors quote it.
 
     Raises:
         InputError: the address is not one of this machine, or the port is not free.
@@ -35,7 +38,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except (OSError, OverflowError, UnicodeError) as error:
         listener.close()
-        raise InputError(f"--host {host} --port {port} cannot be used ({error}): give another port") from error
+        stated = given.format(host=host, port=port)
+        raise InputError(f"{stated} cannot be used ({error}): give another port") from error
     listener.listen(BACKLOG)
     return listener
 

@@ -25,6 +25,9 @@ Event = Literal[
 STATES: Final[tuple[State, ...]] = get_args(State)
 EVENTS: Final[tuple[Event, ...]] = get_args(Event)
 PREVIOUS: Final = "previous"  # the state that was paused
+_COMMANDS: Final[dict[Event, str]] = {  # of a person, as they are typed
+    "pause": "pause", "resume": "resume", "abort": "abort", "promote": "promote", "pin": "pin", "unpin": "resume",
+}  # fmt: skip
 
 TABLE: Final[dict[State, dict[Event, State | Literal["previous"]]]] = {
     "idle": {"begin": "canary", "begin_shadow": "shadow", "train": "idle", "pin": "pinned"},
@@ -67,9 +70,19 @@ def next_state(state: State, event: Event, previous: State | None = None) -> Sta
     """
     target = TABLE[state].get(event)
     if target is None or (target == PREVIOUS and previous not in ("shadow", "canary", "full")):
-        allowed = ", ".join(TABLE[state]) or "nothing"
-        raise RefusedEventError(f"the roll-out is {state}, where {event} is not possible: possible is {allowed}")
+        raise RefusedEventError(f"the roll-out is {state}, where {event} is not possible: {_advice(state, event)}")
     return previous if target == PREVIOUS else target  # type: ignore[return-value]
+
+
+def _advice(state: State, event: Event) -> str:
+    """Why a person's command is refused, where there is more to say, and which commands are possible."""
+    possible = [_COMMANDS[one] for one in TABLE[state] if one in _COMMANDS]
+    if not possible:
+        return "wait until its aliases have changed"
+    why = "nothing is paused or pinned; " if event in ("resume", "unpin") else ""
+    if event == "abort":
+        why = "no version is the challenger; "
+    return f"{why}possible now: {', '.join(dict.fromkeys(possible))}"
 
 
 def table_text() -> str:

@@ -1,9 +1,14 @@
 """The config of production: defaults, durations, and refusals as sentences."""
 
+import contextlib
+import logging
+
 import pytest
 
 from rl_eval.cli import main
+from rl_eval.cli._production import log_warnings
 from rl_eval.errors import InputError
+from rl_eval.net import listening_socket
 from rl_eval.production.config import load_config
 from rl_eval.production.keyed_store import open_store
 from rl_eval.production.privacy import KEY_FILE
@@ -126,3 +131,19 @@ def test_what_a_config_names_has_to_be_there(tmp_path, capsys, command, text, se
     assert main(["production", command, str(path)]) == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "production").exists()
+
+
+def test_serving_on_a_busy_port_names_the_keys_of_the_config(tmp_path, capsys):
+    with contextlib.closing(listening_socket("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        file = write(tmp_path, f"name: triage\nserve: {{port: {port}}}\n")
+        assert main(["production", "serve", str(file)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"serve.host: 127.0.0.1 and serve.port: {port} of the config cannot be used" in said
+    assert "--port" not in said
+
+
+def test_what_is_served_is_logged_as_information(caplog):
+    log_warnings()
+    logging.getLogger("rl_eval.production.server.follower").info("serving version 1")
+    assert [(record.levelname, record.message) for record in caplog.records] == [("INFO", "serving version 1")]

@@ -38,11 +38,11 @@ def test_where_the_registry_is_away_the_server_goes_on_and_says_so_once(loop, ca
     for _ in range(3):
         loop.follower.look()
     assert loop.decide()["policy_version"] == "1"
-    assert caplog.text.count("the versions stay as they are: the registry is away") == 1
+    assert caplog.text.count("the versions stay as they are, because the registry is away") == 1
     loop.registry.write(loop.runs, champion=2)
     loop.follower.look()
     assert loop.decide()["policy_version"] == "2"
-    assert "answer again" in caplog.text
+    assert "answer again; it is over that the versions stay as they are" in caplog.text
 
 
 def test_where_the_store_is_away_at_the_start_the_champion_serves_alone(loop, monkeypatch, caplog):

@@ -63,7 +63,7 @@ def test_without_a_machine_there_is_no_money(tmp_path):
         report_served(parts.store, "a", Served(10.0, 1_000))
         figures = read_figures(parts, 2e9)
         assert (figures.thousand.machine_s, figures.thousand.money) == (10.0, None)
-        assert "10 s of a machine" in pages.status_page(figures, (0.1,))
+        assert "10 s of machine time" in pages.status_page(figures, (0.1,))
         assert "cost_per_thousand" not in prometheus_text(figures).decode()
 
 

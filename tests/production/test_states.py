@@ -37,6 +37,24 @@ def test_every_event_in_every_state(state, event):
         assert states.next_state(state, event, "canary") == expected
 
 
+@pytest.mark.parametrize(
+    ("state", "event", "said"),
+    [
+        ("idle", "resume", "nothing is paused or pinned; possible now: pin"),
+        ("idle", "abort", "no version is the challenger; possible now: pin"),
+        ("idle", "pause", "is not possible: possible now: pin"),
+        ("canary", "resume", "nothing is paused or pinned; possible now: pause, abort, promote, pin"),
+        ("paused", "pause", "possible now: resume, abort, promote, pin"),
+        ("pinned", "pause", "possible now: pin, resume"),
+        ("promoting", "pause", "wait until its aliases have changed"),
+    ],
+)
+def test_a_refusal_names_the_commands_that_are_possible(state, event, said):
+    with pytest.raises(InputError) as refused:
+        states.next_state(state, event, "canary")
+    assert str(refused.value).endswith(said)
+
+
 @pytest.mark.parametrize("previous", states.STATES)
 def test_resume_goes_back_to_what_was_paused(previous):
     if previous in ("shadow", "canary", "full"):

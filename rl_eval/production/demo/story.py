@@ -36,7 +36,7 @@ def write_story(path: Path, story: Story, parts: Parts) -> Path:
         hours=story.chapters[-1].ends,
         rewards=_rewards_chart(story.journal, [row["version"] for row in figures.improvement]),
         step=config.rollout.step.min,
-        **pages.status_values(figures, config.rollout.steps),
+        **pages.status_values(figures, config.rollout.steps, config.rollout.shadow),
     )
     html_page.write(path, html)
     return path

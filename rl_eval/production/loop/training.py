@@ -18,6 +18,7 @@ import numpy as np
 from rl_eval import provenance
 from rl_eval.cost import Meter, Rate, chosen_machine, read_prices
 from rl_eval.errors import InputError
+from rl_eval.formatting import whole_words
 from rl_eval.production.audit import AuditError
 from rl_eval.production.learning import learn_from_logs, learn_from_scratch, margin_gradients
 from rl_eval.production.loop import periods
@@ -92,10 +93,10 @@ def run_training(parts: Parts, training: Training, beat: Callable[[], None] = la
         raise  # it is somebody else's, or it goes on with what is there once its lease has ended
     except (InputError, FloatingPointError, OSError, MemoryError, RuntimeError) as error:
         sentence = f"training {training.id} failed: {error}"
-        parts.store.finish_training(training, {"sentence": sentence[:2000]}, failed=True, now=parts.clock())
-        parts.audit.append("training_failed", ACTOR, {"training": training.id, "reason": str(error)[:2000]})
+        parts.store.finish_training(training, {"sentence": whole_words(sentence, 2000)}, failed=True, now=parts.clock())
+        parts.audit.append("training_failed", ACTOR, {"training": training.id, "reason": whole_words(str(error), 2000)})
         raise InputError(sentence) from error
-    result = {"sentence": trained.sentence[:2000], "version": trained.version, "decision": trained.decision}
+    result = {"sentence": whole_words(trained.sentence, 2000), "version": trained.version, "decision": trained.decision}
     parts.store.finish_training(training, result, failed=trained.outdated, now=parts.clock())
     return trained
 
@@ -193,7 +194,7 @@ def _prove(
         trust=parts.config.serve.trust,
     )  # fmt: skip
     facts = {"training": training.id, "decision": proof.decision, "candidate": proof.candidate,
-             "reasons": [reason[:400] for reason in proof.reasons]}  # fmt: skip
+             "reasons": [whole_words(reason, 400) for reason in proof.reasons]}  # fmt: skip
     parts.audit.append("proof", ACTOR, facts)
     periods.keep(parts, measured)
     return proof
@@ -220,7 +221,7 @@ def _register(
     spent = meter.training
     cost = {"wall_s": round(spent.machine_s, 2), "money": spent.money, "currency": spent.currency,
             "energy_wh": spent.energy_wh, "machine": meter.rate.machine}  # fmt: skip
-    reasons = [reason[:600] for reason in proof.reasons]
+    reasons = [whole_words(reason, 600) for reason in proof.reasons]
     verdict = {"kind": training.kind, "champion": parent, "proof": _plain(proof.to_json()), "reasons": reasons}
     code = provenance.git_revision() or str(provenance.versions()["rl_eval"])
     own = None if training.kind == FULL else parent

@@ -95,7 +95,7 @@ class RedisQueue:
                 raise
 
     def _away(self, error: Exception) -> QueueError:
-        return QueueError(f"{self._label} cannot be used ({error}): nothing of this was acknowledged")
+        return QueueError(f"{self._label} cannot be used ({error}): nothing of this was kept")
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -68,7 +68,7 @@ class Follower:
     def look(self) -> None:
         """Follow once; a failure is logged once and changes nothing."""
         self._attempt("the versions stay as they are", self._follow)
-        self._attempt("decisions are not counted", self._count)
+        self._attempt("the status page has older counts of decisions", self._count)
         self._attempt("the status page does not say whether this server records", self._report_recording)
         self._attempt("nothing is removed from the queue", self._remove)
 
@@ -80,11 +80,11 @@ class Follower:
             if isinstance(error, WrongKeyError | WrongPolicyError):  # of a store that was away when the server started
                 self._server.refused = str(error)
             if (reason := str(error)[:60]) != self._failing.get(consequence):
-                log.warning("%s: %s", consequence, error)
+                log.warning("%s, because %s", consequence, error)
             self._failing[consequence] = reason
             return
         if whole and self._failing.pop(consequence, ""):
-            log.warning("registry, store or queue answer again, after: %s", consequence)
+            log.warning("registry, store and queue answer again; it is over that %s", consequence)
 
     def _follow(self) -> bool:
         try:
@@ -121,7 +121,7 @@ class Follower:
             if challenger is not None:
                 part = "as a shadow" if arms.shadow else f"for {arms.share:.0%} of the units"
                 what += f", and version {challenger.version} {part}"
-            log.warning("serving %s", what)
+            log.info("serving %s", what)
         self._server.followed = time.time()
         for number in set(self._arms) - {assigned.champion, assigned.challenger}:
             del self._arms[number]

@@ -19,6 +19,7 @@ from rl_eval.production.queues import open_queue
 from rl_eval.serving.serve import run_app
 
 log = logging.getLogger(__name__)
+ADDRESS = "serve.host: {host} and serve.port: {port} of the config"
 
 
 def serve(config: ProductionConfig, registry: Any, *, token: str | None, show: Callable[[str], Any] = print) -> int:
@@ -56,7 +57,7 @@ def serve(config: ProductionConfig, registry: Any, *, token: str | None, show: C
         copies = Path(stack.enter_context(TemporaryDirectory(prefix="rl_eval-versions-", ignore_cleanup_errors=True)))
         server = ProductionServer(config, queue, key)
         stack.callback(server.close)
-        listener = stack.enter_context(contextlib.closing(listening_socket(host, port)))
+        listener = stack.enter_context(contextlib.closing(listening_socket(host, port, ADDRESS)))
         follower = Follower(server, registry, store, copies)
         follower.look()
         stop = threading.Event()

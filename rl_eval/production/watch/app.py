@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import urllib.parse
@@ -21,7 +22,7 @@ from rl_eval.production.parts import Parts
 from rl_eval.production.registry import RegistryError
 from rl_eval.production.store import UnavailableError
 from rl_eval.production.watch import pages
-from rl_eval.production.watch.figures import SHOWN_REVIEWS, read_figures
+from rl_eval.production.watch.figures import SHOWN_REVIEWS, Figures, read_figures
 from rl_eval.production.watch.metrics import prometheus_text
 from rl_eval.production.watch.overrides import record_override
 from rl_eval.serving.metrics import CONTENT_TYPE
@@ -53,7 +54,7 @@ def make_app(
     @app.get("/")
     async def status() -> Response:
         figures = await run_in_threadpool(read_figures, parts, clock())
-        return HTMLResponse(pages.status_page(figures, parts.config.rollout.steps), headers=_NO_STORE)
+        return HTMLResponse(_status(parts, figures), headers=_NO_STORE)
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -72,8 +73,8 @@ def make_app(
     async def decide(request: Request) -> Response:
         values, is_form = await _body(request)
         try:
-            count = len(await run_in_threadpool(names))
-            override = await run_in_threadpool(record_override, parts, values, clock(), count)
+            named = await run_in_threadpool(names)
+            override = await run_in_threadpool(record_override, parts, values, clock(), named)
         except InputError as error:
             status = 409 if isinstance(error, review_queue.ReviewedError) else _status_of(error)
             if is_form:
@@ -86,6 +87,10 @@ def make_app(
         return _json({"detail": str(error)}, _status_of(error))
 
     return app
+
+
+def _status(parts: Parts, figures: Figures) -> str:
+    return pages.status_page(figures, parts.config.rollout.steps, shadow=parts.config.rollout.shadow)
 
 
 def _status_of(error: Exception) -> int:
@@ -161,7 +166,8 @@ async def _body(request: Request) -> tuple[dict[str, Any], bool]:
             return values, False
         form = urllib.parse.parse_qs(content.decode(), max_num_fields=10, keep_blank_values=True)
         values = {name: texts[-1] for name, texts in form.items()}
-        values["action"] = json.loads(values.get("action", ""))
+        with contextlib.suppress(ValueError):  # an action's name
+            values["action"] = json.loads(values.get("action", ""))
         return values, True
     except (ValueError, RecursionError) as error:
         raise InputError("the body is not a decision: send decision_id, action, reviewer and reason") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rl_eval.errors import InputError
@@ -14,13 +15,13 @@ from rl_eval.production.store import UnavailableError
 MAX_NUMBERS = 10_000  # of a continuous action
 
 
-def record_override(parts: Parts, values: dict[str, Any], at: float, actions: int) -> Override:
+def record_override(parts: Parts, values: dict[str, Any], at: float, names: Sequence[str]) -> Override:
     """Record what a person decided.
 
     Args:
-        values: `decision_id`, `action`, `reviewer` and, where there is one, `reason`.
+        values: `decision_id`, `action` (number, name or finite numbers), `reviewer` and, where there is one, `reason`.
         at: seconds since 1970.
-        actions: how many there are; 0: they are not numbered.
+        names: of the actions; empty where they have none.
 
     Raises:
         ReviewedError: nobody was asked, or somebody has decided.
@@ -34,9 +35,11 @@ def record_override(parts: Parts, values: dict[str, Any], at: float, actions: in
     if any("\0" in text or not is_utf8(text) for text in (decision_id, reviewer, reason)):
         raise InputError("decision_id, reviewer and reason must be text without NUL characters: remove these")
     action = values["action"]
-    if actions and not (type(action) is int and 0 <= action < actions):
-        raise InputError(f"action {str(action)[:40]!r} is none of the {actions}: send its number, from 0")
-    if not actions and not _is_action(action):
+    if isinstance(action, str) and names.count(action) == 1:
+        action = names.index(action)
+    if names and not (type(action) is int and 0 <= action < len(names)):
+        raise InputError(f"action {str(action)[:40]!r} is none of the {len(names)}: send its name, or number from 0")
+    if not names and not _is_action(action):
         raise InputError("action must be a whole number from 0, or a list of finite numbers: send the one that counts")
     review = review_queue.read(parts.store, decision_id)
     legal = None if review is None or not isinstance(action, int) else review.legal

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from rl_eval import __version__
 from rl_eval.cost import Cost, money_text
-from rl_eval.formatting import escape_controls, percent
+from rl_eval.formatting import escape_controls, percent, whole_words
 from rl_eval.production.review_queue import Review
 from rl_eval.production.states import RUNNING
 from rl_eval.production.watch.figures import PARTS, SHOWN_REVIEWS, Figures
@@ -32,7 +32,7 @@ def _environment() -> jinja2.Environment:
     templates = base.overlay(loader=jinja2.ChoiceLoader([own, base.loader]))
     templates.filters = {
         **base.filters, "moment": moment, "cost": _cost, "outcome": _outcome, "facts": _facts, "action": _action,
-        "thousand": _thousand,
+        "thousand": _thousand, "brief": _brief, "sentence": capitalised,
     }  # fmt: skip
     return templates
 
@@ -43,24 +43,25 @@ def render(template: str, /, **values: Any) -> str:
     return escape_controls(page, keep="\n\t")
 
 
-def status_page(figures: Figures, steps: Sequence[float], *, reload: bool = True) -> str:
+def status_page(figures: Figures, steps: Sequence[float], *, shadow: bool = False, reload: bool = True) -> str:
     """The page on everything.
 
     Args:
         steps: shares of the roll-out, from the config.
+        shadow: whether a roll-out begins with a shadow, from the config.
         reload: whether it is served, and not kept in a file.
     """
     title = f"{figures.name} in production"
-    return render("status.html", title=title, reload=reload, **status_values(figures, steps))
+    return render("status.html", title=title, reload=reload, **status_values(figures, steps, shadow))
 
 
-def status_values(figures: Figures, steps: Sequence[float]) -> dict[str, Any]:
+def status_values(figures: Figures, steps: Sequence[float], shadow: bool) -> dict[str, Any]:
     """What the templates of the status page show."""
     return {
         "figures": figures,
         "parts": PARTS,
         "headline": headline(figures),
-        "steps": _steps(figures, steps),
+        "steps": _steps(figures, steps, shadow),
         "difference_chart": _difference_chart(figures),
         "improvement": _improvement(figures),
     }
@@ -130,18 +131,19 @@ def headline(figures: Figures) -> dict[str, str]:
         return {"kind": "INCONCLUSIVE", "word": f"Pinned to version {row.target}", "sentence": row.reason}
     if row.state in RUNNING:
         share = "decides on all units without acting" if row.shadow else f"has {percent(row.share, 0)} of units"
-        last = figures.evidence[-1]["sentence"] if figures.evidence else ""
+        last = capitalised(figures.evidence[-1]["sentence"]) if figures.evidence else ""
         word = "Paused" if row.state == "paused" else "Rolling out"
         sentence = f"Champion {champion} serves; version {row.challenger} {share}. {last}"
         return {"kind": "INCONCLUSIVE", "word": word, "sentence": sentence}
-    return {"kind": "PASS", "word": f"Version {champion} serves", "sentence": row.outcome or "No roll-out has run yet."}
+    return {"kind": "PASS", "word": f"Version {champion} serves", "sentence": "All units get it."}
 
 
-def _steps(figures: Figures, steps: Sequence[float]) -> list[tuple[str, bool]]:
+def _steps(figures: Figures, steps: Sequence[float], shadow: bool) -> list[tuple[str, bool]]:
     row = figures.rollout
     state = row.previous if row.state == "paused" and row.previous else row.state
     shares = [(percent(share, 0), state == "canary" and row.step == i) for i, share in enumerate(steps)]
-    return [("shadow", state == "shadow"), *shares, ("100 %", state == "full"), ("champion", state == "promoting")]
+    first = [("shadow", state == "shadow")] if shadow or state == "shadow" else []
+    return [*first, *shares, ("100 %", state == "full"), ("champion", state == "promoting")]
 
 
 def _difference_chart(figures: Figures) -> Markup | None:
@@ -197,8 +199,19 @@ def _cost(cost: Mapping[str, Any]) -> str:
 def _thousand(cost: Cost | None) -> str:
     if cost is None:
         return "–"
-    time = f"{html_page.number(cost.machine_s)} s of a machine"
+    time = f"{html_page.number(cost.machine_s)} s of machine time"
     return time if cost.money is None else f"{money_text(cost)}, {time}"
+
+
+def _brief(value: Any, longest: int) -> str:
+    return whole_words(value if isinstance(value, str) else str(value), longest)
+
+
+def capitalised(text: Any) -> str:
+    """A sentence as a page begins it: with a capital, unless it begins with a path or a name in code."""
+    words = str(text)
+    first = words.partition(" ")[0].rstrip(":,")
+    return words[:1].upper() + words[1:] if first.isalpha() and first.islower() else words
 
 
 def _outcome(result: Mapping[str, Any] | None) -> str:

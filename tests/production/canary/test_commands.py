@@ -41,7 +41,7 @@ def test_commands_change_the_roll_out_and_say_where_it_is(config, capsys):
     )
     status, text = run(capsys, "pause", config, "--reason", "again")
     assert status == 2
-    assert "possible is roll_back, resume, abort, promote, pin" in text
+    assert "possible now: resume, abort, promote, pin" in text
     assert run(capsys, "resume", config, "--reason", "looked")[0] == 0
     status, text = run(capsys, "promote", config, "--reason", "sure")
     assert (status, "champion is version 2" in text, "promoted: sure" in text) == (0, True, True)

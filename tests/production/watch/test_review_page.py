@@ -19,6 +19,7 @@ from rl_eval.production.store import UnavailableError
 from rl_eval.production.watch import pages
 from rl_eval.production.watch.figures import read_figures
 from rl_eval.production.watch.overrides import record_override
+from tests.production.watch.conftest import NAMES
 
 HTML = {"accept": "text/html"}
 
@@ -57,7 +58,7 @@ def test_of_two_people_at_once_one_decides_and_the_other_is_not_logged(full, mon
 
     def decide(reviewer):
         try:
-            return record_override(full, {"decision_id": "d-1", "action": 1, "reviewer": reviewer}, 1e9, 2).reviewer
+            return record_override(full, {"decision_id": "d-1", "action": 1, "reviewer": reviewer}, 1e9, NAMES).reviewer
         except review_queue.ReviewedError:
             return None
 
@@ -91,6 +92,7 @@ def test_an_override_that_the_store_did_not_take_is_logged_as_failed(client, ful
         ({"decision_id": "nobody"}, 409, "does not wait for a person"),
         ({"action": 2}, 422, "none of the 2"),
         ({"action": True}, 422, "none of the 2"),
+        ({"action": "Block"}, 422, "send its name, or number from 0"),
         ({"reviewer": "  "}, 422, "names no reviewer"),
         ({"reviewer": None}, 422, "decision_id, action, reviewer"),
         ({"more": 1}, 422, "decision_id, action, reviewer"),
@@ -112,7 +114,7 @@ def test_what_is_no_decision_is_refused_and_not_logged(client, full, change, sta
 def test_an_action_without_a_number_is_a_number_or_finite_numbers(full, action):
     values = {"decision_id": "d-1", "action": action, "reviewer": "Ada"}
     with pytest.raises(InputError, match="whole number from 0, or a list of finite numbers"):
-        record_override(full, values, 1e9, 0)
+        record_override(full, values, 1e9, ())
     assert review_queue.counts(full.store) == {"waiting": 2}
 
 
@@ -125,6 +127,14 @@ def test_without_an_audit_log_no_override_counts(client, full):
     answer = client.post("/review", json={"decision_id": "d-1", "action": 1, "reviewer": "Ada"})
     assert answer.status_code == 503
     assert review_queue.counts(full.store) == {"waiting": 2}
+
+
+def test_an_action_may_be_given_by_its_name(client, full):
+    answer = client.post("/review", json={"decision_id": "d-1", "action": "block", "reviewer": "Ada"})
+    assert (answer.status_code, answer.json()["action"]) == (200, 1)
+    form = {"decision_id": "d-2", "action": "allow", "reviewer": "Ada"}
+    assert client.post("/review", data=form).status_code == 303
+    assert client.get("/review", params={"decision_id": "d-2"}).json()["action"] == 0
 
 
 def test_another_origin_cannot_decide_for_a_person(client, full):
@@ -195,7 +205,7 @@ def test_the_queue_says_how_many_wait_and_is_read_page_by_page(client, full):
 
 def test_what_needs_no_person_any_more_leaves_the_queue_and_is_counted(full):
     review_queue.ask(full.store, [Review("d-3", 1e9 + 2, "2", 0, 0.3), Review("d-4", 1e9 + 3, "2", 0, 0.8)])
-    record_override(full, {"decision_id": "d-1", "action": 1, "reviewer": "Ada"}, 1e9, 2)
+    record_override(full, {"decision_id": "d-1", "action": 1, "reviewer": "Ada"}, 1e9, NAMES)
     bound = ReviewBound(0.7, 0.05, 0.05, 100, 90, 2)
     assert review_queue.unneeded(full.store, bound, {"2"}) == ["d-2", "d-4"]  # another version; above the bound
     assert review_queue.unneeded(full.store, None, {"1"}) == ["d-3", "d-4"]
@@ -203,7 +213,7 @@ def test_what_needs_no_person_any_more_leaves_the_queue_and_is_counted(full):
     assert review_queue.counts(full.store) == {"decided": 1, "waiting": 1}
     assert full.store.counts()[review_queue.LEFT] == 2
     with pytest.raises(review_queue.ReviewedError, match="or no longer"):
-        record_override(full, {"decision_id": "d-2", "action": 1, "reviewer": "Ada"}, 1e9, 2)
+        record_override(full, {"decision_id": "d-2", "action": 1, "reviewer": "Ada"}, 1e9, NAMES)
 
 
 def test_decisions_at_or_below_the_bound_go_to_people_and_no_others(parts):

@@ -1,5 +1,7 @@
 """The status page, on real parts in a folder."""
 
+from rl_eval.formatting import whole_words
+from rl_eval.production.canary.row import Row
 from rl_eval.production.clock_check import note_time
 from rl_eval.production.disk import LEAST_BYTES, Disk
 from rl_eval.production.recording import STALE_S, read_not_recording, report_recording
@@ -27,7 +29,7 @@ def test_the_page_shows_every_part_and_escapes_what_it_shows(client):
         "Champion 1 serves",
         "0.25 USD",
         "canary",
-        "not decided 40",
+        "Not decided 40",
     ):
         assert text in html.replace(" ", " "), text
     assert "2 decisions wait for a person" in html
@@ -38,6 +40,36 @@ def test_the_page_shows_every_part_and_escapes_what_it_shows(client):
     assert "default-src 'none'" in html
 
 
+def test_sentences_begin_with_a_capital_and_are_cut_between_words():
+    assert pages.capitalised("version 2 promoted") == "Version 2 promoted"
+    assert pages.capitalised("/data/store.sqlite is away") == "/data/store.sqlite is away"
+    assert pages.capitalised("store.sqlite is away") == "store.sqlite is away"
+    assert whole_words("one two three", 9) == "one two …"
+    assert whole_words("one two", 7) == "one two"
+    assert whole_words("x" * 20, 5) == "xxx …"
+
+
+def test_where_no_roll_out_has_run_it_says_so_once_and_drift_says_how_much_it_shows(full):
+    figures = read_figures(full, 2e9)
+    feature = {"distance": 0.3, "p": 0.0, "reference": 1.0, "recent": 2.0}
+    figures.rollout, figures.evidence = Row(), ()
+    figures.drift = {"features": [{**feature, "name": f"f{n}"} for n in range(16)]}
+    html = pages.status_page(figures, [0.1])
+    assert html.count("has run yet") == 1
+    assert ("the furthest first: 10 of 16" in html, "<th scope=\"row\">f9</th>" in html, "f10" in html) == (
+        True, True, False,
+    )  # fmt: skip
+    figures.rollout = Row(state="idle", outcome="version 2 promoted: sure")
+    html = pages.status_page(figures, [0.1])
+    assert html.count("ersion 2 promoted: sure") == html.count("Version 2 promoted: sure") == 1
+
+
+def test_a_shadow_is_a_step_only_where_the_config_has_one(full):
+    figures = read_figures(full, 2e9)
+    assert "<li>shadow</li>" not in pages.status_page(figures, [0.1])
+    assert "<li>shadow</li>" in pages.status_page(figures, [0.1], shadow=True)
+
+
 def test_a_part_that_is_away_is_said_and_the_rest_is_shown(full):
     (full.registry.folder / "aliases.json").write_text("{damaged")
     full.audit.path.write_bytes(b"no line of ours\n")
@@ -45,7 +77,7 @@ def test_a_part_that_is_away_is_said_and_the_rest_is_shown(full):
     assert set(figures.faults) == {"registry", "audit"}
     html = pages.status_page(figures, [0.1])
     assert "Partly blind" in html
-    assert "not decided 40" in html
+    assert "Not decided 40" in html
     text = prometheus_text(figures).decode()
     assert 'rl_eval_loop_part_up{part="registry"} 0.0' in text
     assert 'rl_eval_loop_part_up{part="store"} 1.0' in text
