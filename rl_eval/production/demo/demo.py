@@ -194,7 +194,7 @@ def _people(running: Simulation) -> Chapter:
         raise InputError("nothing of the champion's went to review")
     for review in review_queue.waiting(parts.store, REVIEWED):
         values = {"decision_id": review.decision_id, "action": 0, "reviewer": "demo", "reason": "looked at"}
-        record_override(parts, values, parts.clock(), source.policy.actions or 0)
+        record_override(parts, values, parts.clock(), source.action_names)
     counts = review_queue.counts(parts.store)
     threshold = bound["threshold"]
     decided = counts.get(review_queue.DECIDED, 0)
