@@ -80,7 +80,7 @@ class Follower:
             if isinstance(error, WrongKeyError | WrongPolicyError):  # of a store that was away when the server started
                 self._server.refused = str(error)
             if (reason := str(error)[:60]) != self._failing.get(consequence):
-                log.warning("%s, because %s", consequence, error)
+                log.warning("%s: %s", consequence, error)
             self._failing[consequence] = reason
             return
         if whole and self._failing.pop(consequence, ""):
