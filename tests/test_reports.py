@@ -156,8 +156,11 @@ def test_a_long_command_ends_well(command, places, tmp_path):
         agent = "dqn" if env == "webtest" else "ppo"
         ends_well(run([sys.executable, str(ROOT / "train.py"), f"env={env}", f"agent={agent}", *short], tmp_path))
         words, _ = arguments(command, {**names, "RUN": str(tmp_path / "run")})
-        ends_well(run([sys.executable, "-m", "pytest", str(ROOT / words[1]), *words[2:]], tmp_path), 1)  # 1: criteria fail, as they should after so little training
+        ends_well(
+            run([sys.executable, "-m", "pytest", str(ROOT / words[1]), *words[2:]], tmp_path), 1
+        )  # 1: criteria fail, as they should after so little training
     elif "abort" in words:
-        ends_well(run([sys.executable, "-m", "rl_eval.cli", *words[1:]], ROOT), 2)  # no roll-out is under way
+        # 2: no roll-out is under way
+        ends_well(run([sys.executable, "-m", "rl_eval.cli", *words[1:]], ROOT), 2)
     else:
         ends_well(run([sys.executable, "-m", "rl_eval.cli", *words[1:]], tmp_path))
