@@ -51,6 +51,7 @@ class PlayedEnvironment:
         self.fixed_episodes, self.max_episodes = min(spec.fixed or count, count), min(spec.max or count, count)
         self.min_episodes = min(spec.min or count, self.max_episodes)
         self.seeds = list(range(count))
+        self.plays_whole_set = self.max_episodes == count  # so that another `episodes.max` adds none
 
     @cached_property
     def _reference(self) -> EpisodeBuffer:

@@ -59,7 +59,7 @@ def as_the_suite_names_it(suite: Suite, text: str) -> str:
     if place is not None and PLACE not in written:
         name = data_name(suite)
         text = text.replace(f"env.{PLACE}={place}", f"--rl-data {name}={place}")
-        text = text.replace(f"set env.{PLACE} to a file that does", f"give another path with --rl-data {name}=PATH")
+        text = text.replace(f"set env.{PLACE} to a file", f"give another path with --rl-data {name}=PATH")
     return text
 
 

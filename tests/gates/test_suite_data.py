@@ -317,7 +317,7 @@ def test_errors_about_data_name_the_key_that_the_person_wrote(months, tmp_path):
     folder, _ = months
     jan, gone = str(folder / "jan.csv"), tmp_path / "gone.csv"
     on = write_suite(tmp_path / "on.yaml", env={"path": jan}, judge_on={"path": str(gone)})
-    assert judge(on, "constant:1")[0].detail == f"{gone} does not exist: set judge_on.path to a file that does"
+    assert judge(on, "constant:1")[0].detail == f"{gone} does not exist: set judge_on.path to a file"
     of_suite = write_suite(tmp_path / "s.yaml", env={"path": str(gone)})
     assert "set env.path to" in judge(of_suite, "constant:1")[0].detail
     named = with_data(write_suite(tmp_path / "n.yaml", data="flows"), gone)
