@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl_eval.cli._production import Config, production
+from rl_eval.cli._production import Config, actor, production
 
 if TYPE_CHECKING:
     from rl_eval.production.states import Event
@@ -89,7 +88,7 @@ def _command(file: Path, event: Event, reason: str, version: int | None = None) 
 
     config = load_config(file)
     with controller_of(config) as controller:
-        row = controller.command(event, reason, _actor(), version)
+        row = controller.command(event, reason, actor(), version)
         aliases = controller.registry.aliases()
         unlogged = bool(controller.unlogged)
     names = ", ".join(f"{alias} is version {number}" for alias, number in sorted(aliases.items()))
@@ -97,10 +96,3 @@ def _command(file: Path, event: Event, reason: str, version: int | None = None) 
     if unlogged:
         terminal.print_error(f"{audit_of(config).path} cannot be written, so this was not logged: make it writable")
     terminal.print_line(f"the roll-out is {row.state}; {names or 'no alias is set'}{ended}")
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in containers
-        return "unknown"
