@@ -6,14 +6,16 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from conf_tables import code, config_page, environments_page, rewards_page, summary, table
 from production_tables import production_page
 from qase_tables import qase_project_page
 
+from rl_eval import pytest_plugin
 from rl_eval.diagnostics import list_diagnostics, seed_luck
-from rl_eval.domains import Domain
+from rl_eval.domains import Domain, domains
 from rl_eval.domains.qase.service import BUGS
 from rl_eval.domains.webtest.shop import DEFECTS
 from rl_eval.evidence import RATIO_METRICS
@@ -134,12 +136,31 @@ def extending_page() -> str:
 
 
 def policies_page() -> str:
-    """Every way to name a policy."""
+    """Every way to name a policy, and the baselines of each domain."""
     rows = [(code(source.usage), summary(source)) for source in SOURCES.available()]
-    text = (
+    baselines = [(code(one.name), ", ".join(map(code, one.baselines))) for one in domains() if one.baselines]
+    return (
         "# Policy sources\n\nHow a policy is named: in `--rl-run`, `better_than:`, `controls:` and `attainable:`.\n\n"
+        + table(("name", "what it is"), rows)
+        + "\n## Baselines\n\nWhat `baseline:<name>` can name. The pages of the domains say what they do.\n\n"
+        + table(("domain", "baselines"), baselines)
     )
-    return text + table(("name", "what it is"), rows)
+
+
+def pytest_options_page() -> str:
+    """Every option of the pytest plugin."""
+    options: list[tuple[str, dict[str, Any]]] = []
+    group = SimpleNamespace(addoption=lambda name, **about: options.append((name, about)))
+    pytest_plugin.pytest_addoption(SimpleNamespace(getgroup=lambda *_: group))  # type: ignore[arg-type]
+    rows = []
+    for name, about in options:
+        value = about.get("metavar", "|".join(about.get("choices", ())))
+        rows.append((code(f"{name} {value}".strip()), about["help"]))
+    return (
+        "# Options of pytest\n\n[Suites](../suites.md) shows the most important ones, [in CI](../ci.md) those that "
+        "write files, [scale](../scale.md#what-a-run-costs) those of costs.\n\n"
+        + table(("option", "what it does"), rows)
+    )
 
 
 def shop_defects_page() -> str:
@@ -214,6 +235,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "findings.md": findings_page,
     "domain.md": extending_page,
     "policies.md": policies_page,
+    "pytest-options.md": pytest_options_page,
     "routes.md": routes_page,
     "shop-defects.md": shop_defects_page,
     "service-bugs.md": service_bugs_page,

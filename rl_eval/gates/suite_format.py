@@ -51,7 +51,11 @@ class _Strict(BaseModel):
 
 
 class UnderSpec(_Strict):
-    """What happens to observations while a criterion is decided, on the same episodes."""
+    """What happens to observations while a criterion is decided, on the same episodes.
+
+    Sizes are in the units of the observation. Changed observations stay in its space. The policies of better_than and
+    the useless policies play under the same perturbation.
+    """
 
     noise: Positive | None = Field(None, description="standard deviation of a normal draw that each number gets")
     drop_features: Annotated[float, Field(gt=0, le=1), BeforeValidator(_number)] | None = Field(
@@ -60,8 +64,10 @@ class UnderSpec(_Strict):
     delay: int | None = Field(None, ge=1, le=1000, description="steps by which observations come late")
     adversarial: Positive | None = Field(
         None,
-        description="each number is changed by at most this, to the worst of random changes and, where the policy "
-        "gives probabilities, of steps along their gradient",
+        description="each number is changed by at most this. An adversary tries eight random changes for each "
+        "decision and, if the policy gives probabilities (runs, ONNX with logits; at most 64 numbers), four steps "
+        "along their gradient. It takes what turns the decision, or moves a continuous action most. Another attack may "
+        "find more, so PASS is about these attacks. A policy with memory cannot be attacked",
     )
 
     @model_validator(mode="after")
@@ -98,7 +104,8 @@ class CriterionSpec(_Strict):
     factor: Positive | None = Field(
         None,
         description="with better_than: the bar is the other policy's value times this factor; stricter below 1 if "
-        "lower is better, above 1 if higher is better",
+        "lower is better, above 1 if higher is better. The metric cannot be negative; by evidence it must be a mean, "
+        "so not F1, precision, recall, false-positive rate or accuracy: use margin there",
     )
     under: UnderSpec | None = Field(
         None, description="the policy, and what it is compared with, plays with perturbed observations"
@@ -230,7 +237,11 @@ class SuiteSpec(_Strict):
         None, description="the name of the data in --rl-data; default: env.data, with dashes for underscores"
     )
     data_sha256: str | None = Field(
-        None, description="SHA-256 of the data, as `sha256sum FILE` prints it; other data is refused"
+        None,
+        description="SHA-256 of the judged data, as `sha256sum FILE` prints it; other data is an error that shows both "
+        "digests; for data without files, take it from there. For a folder: of what `sha256sum` prints for its files, "
+        "sorted by their paths in the folder. For env.path and env.test_path: of what `sha256sum PATH TEST_PATH` "
+        "prints, with paths relative to the folder that holds both",
     )
     policy: Literal["greedy", "sampled"] = Field(
         "greedy", description="greedy: the most likely action; sampled: an action drawn from the policy"

@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rl-train-missing",
         action="store_true",
         dest="rl_eval_train_missing",
-        help="run train.py for suites whose runs are missing",
+        help="train the missing runs first, with train.py",
     )
     group.addoption(
         "--rl-data",
@@ -66,7 +66,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rl-trust",
         action="store_true",
         dest="rl_eval_trust",
-        help="allow policies, environments and plugins named by a suite or run to execute their own code",
+        help=(
+            "allow policies (python:, sb3:), environments (module:Env-v0) and plugins to run their own code, policies "
+            "of http: on other machines, and requests to env.base_url"
+        ),
     )
     group.addoption(
         "--rl-outputs",
@@ -79,7 +82,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("on", "off"),
         default="on",
         dest="rl_eval_gate_cache",
-        help="reuse a verdict while policy, suite, data and code are the same; default: on",
+        help="on, the default: reuse a verdict while policy, suite, data and code are the same; off: judge again",
     )
     group.addoption(
         "--rl-workers",
