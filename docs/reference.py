@@ -32,8 +32,8 @@ def suite_page() -> str:
     """Every key of a suite, from its schema."""
     schema = SuiteSpec.model_json_schema()
     parts = [
-        "# Suite keys\n\n`rl-eval schema` prints them as JSON Schema for editors. "
-        "[Suites](../suites.md) shows how to write one.\n",
+        "# Suite keys\n\n[Suites](../suites.md) shows how to write one. For completion in editors: `rl-eval schema "
+        "> suite.schema.json`, and `# yaml-language-server: $schema=../suite.schema.json` as the first line.\n",
         table(("key", "value", "default", "what it is"), _suite_rows(schema, schema)),
     ]
     for key, name in (

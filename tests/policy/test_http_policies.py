@@ -259,9 +259,9 @@ def load_learnable(file):
 
 
 def test_the_server_in_the_docs_plays(tmp_path):
-    """The snippet of docs/judge-your-own.md, on a free port."""
+    """The snippet of docs/libraries.md, on a free port."""
     (tmp_path / "d3rlpy.py").write_text(LIBRARY)
-    docs = (Path(__file__).parents[2] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[2] / "docs" / "libraries.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(# serve\.py\n.*?)```", docs, re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

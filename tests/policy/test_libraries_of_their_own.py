@@ -152,7 +152,7 @@ def served(python, folder, code):
 
 
 def server_script():
-    page = (DOCS / "judge-your-own.md").read_text(encoding="utf-8")
+    page = (DOCS / "libraries.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n# serve\.py\n(.*?)```", page, re.DOTALL)[1]
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 30
     return code

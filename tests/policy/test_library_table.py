@@ -1,4 +1,4 @@
-"""The table of docs/judge-your-own.md: which library is judged on which observations, and that the scores are its own.
+"""The table of docs/libraries.md: which library is judged on which observations, and that the scores are its own.
 
 Each cell is played. A policy that is judged as it is must have, on the same seeds, the returns of its library's own
 evaluation; one that is not supported must be refused in a sentence.
@@ -42,16 +42,16 @@ SPACES = {
 }
 CELLS = [(kind, space) for kind, spaces in SPACES.items() for space in spaces]
 CELL_NAMES = [f"{kind.split(',')[0]}-{type(space).__name__}" for kind, space in CELLS]
-AS_IT_IS = "as it is"
+SUPPORTED = "yes"
 SB3, ONNX, SCRIPT, SKLEARN = "Stable-Baselines3, sb3-contrib", "ONNX", "TorchScript", "scikit-learn"
 SERVER = "a server, such as d3rlpy's"
 # library -> what the table says of each kind of observation
-ALL = dict.fromkeys(SPACES, AS_IT_IS)
+ALL = dict.fromkeys(SPACES, SUPPORTED)
 SUPPORT = {
-    SB3: ALL | dict.fromkeys(("Tuple", "Text"), "not supported: it has no policy for them"),
-    ONNX: ALL | dict.fromkeys(("Tuple", "Text"), "not supported: named tensors only"),
-    SCRIPT: ALL | {"Text": "not supported: tensors only"},
-    SKLEARN: ALL | dict.fromkeys(("Dict", "Tuple", "Text"), "not supported: rows of numbers only"),
+    SB3: ALL | dict.fromkeys(("Tuple", "Text"), "no: it has no policy for them"),
+    ONNX: ALL | dict.fromkeys(("Tuple", "Text"), "no: named tensors only"),
+    SCRIPT: ALL | {"Text": "no: tensors only"},
+    SKLEARN: ALL | dict.fromkeys(("Dict", "Tuple", "Text"), "no: rows of numbers only"),
     SERVER: ALL,
 }
 IN_PYTHON = {"CleanRL": "cleanrl", "Tianshou": "tianshou", "RLlib": "rllib", "JAX": "jax"}
@@ -112,9 +112,9 @@ def test_stable_baselines3(kind, space, tmp_path):
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    vector = DummyVecEnv([lambda: Monitor(AnySpaces(space, TWO))]) if SUPPORT[SB3][kind] == AS_IT_IS else None
+    vector = DummyVecEnv([lambda: Monitor(AnySpaces(space, TWO))]) if SUPPORT[SB3][kind] == SUPPORTED else None
     policy = {"image": "CnnPolicy", "Dict": "MultiInputPolicy"}.get(kind, "MlpPolicy")
-    if SUPPORT[SB3][kind] != AS_IT_IS:
+    if SUPPORT[SB3][kind] != SUPPORTED:
         with pytest.raises((NotImplementedError, TypeError)):
             sb3.PPO(policy, AnySpaces(space, TWO), device="cpu")
         return
@@ -156,8 +156,8 @@ def onnx_file(folder, space):
 @pytest.mark.parametrize(("kind", "space"), CELLS, ids=CELL_NAMES)
 def test_onnx(kind, space, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
-    file = onnx_file(tmp_path, space if SUPPORT[ONNX][kind] == AS_IT_IS else BOX)
-    if SUPPORT[ONNX][kind] != AS_IT_IS:
+    file = onnx_file(tmp_path, space if SUPPORT[ONNX][kind] == SUPPORTED else BOX)
+    if SUPPORT[ONNX][kind] != SUPPORTED:
         with pytest.raises(InputError, match=r"takes tensors, but the observations of AnySpaces-v0 are "):
             gate(f"onnx:{file}", space)
         return
@@ -203,10 +203,10 @@ def test_torchscript(kind, space, tmp_path):
     elif isinstance(space, gym.spaces.Tuple):
         module = OfTuples(torch.as_tensor(weights(BOX)))
     else:
-        module = OfArrays(torch.as_tensor(weights(space if SUPPORT[SCRIPT][kind] == AS_IT_IS else BOX)))
+        module = OfArrays(torch.as_tensor(weights(space if SUPPORT[SCRIPT][kind] == SUPPORTED else BOX)))
     spec = f"torchscript:{tmp_path / 'model.pt'}"
     torch.jit.script(module).save(str(tmp_path / "model.pt"))
-    if SUPPORT[SCRIPT][kind] != AS_IT_IS:
+    if SUPPORT[SCRIPT][kind] != SUPPORTED:
         with pytest.raises(InputError, match=r"^policy 'torchscript:.*' takes tensors, but AnySpaces-v0 has "):
             gate(spec, space)
         return
@@ -229,7 +229,7 @@ def test_scikit_learn(kind, space, tmp_path):
     io = pytest.importorskip("skops.io")
     from sklearn.linear_model import Perceptron
 
-    supported = SUPPORT[SKLEARN][kind] == AS_IT_IS
+    supported = SUPPORT[SKLEARN][kind] == SUPPORTED
     known = space if supported else BOX
     known.seed(1)
     features = np.concatenate([rows(known.sample(), known) for _ in range(60)])
@@ -319,7 +319,7 @@ class Rows(torch.nn.Module):
 """
 
 
-@pytest.mark.parametrize(("kind", "space"), [cell for cell in CELLS if SUPPORT[SKLEARN][cell[0]] == AS_IT_IS])
+@pytest.mark.parametrize(("kind", "space"), [cell for cell in CELLS if SUPPORT[SKLEARN][cell[0]] == SUPPORTED])
 def test_a_policy_of_cleanrl(kind, space, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -350,13 +350,12 @@ def test_a_policy_of_cleanrl(kind, space, tmp_path, monkeypatch):
 def test_the_table_of_the_page_says_what_was_played():
     lines = {library: sum(bool(line.strip()) for line in wrapper(library).splitlines()) for library in IN_PYTHON}
     assert max(lines.values()) <= MAX_LINES
-    few = f"[{max(lines.values())} lines](libraries.md)"
+    few = f"[{max(lines.values())} lines](#cleanrl)"
     table = {library: dict(cells) for library, cells in SUPPORT.items()}
     table[", ".join(IN_PYTHON)] = {
-        kind: few if SUPPORT[SKLEARN][kind] == AS_IT_IS else "not supported: the examples take one array"
-        for kind in SPACES
+        kind: few if SUPPORT[SKLEARN][kind] == SUPPORTED else "no: the examples take one array" for kind in SPACES
     }
     rows_of_table = [" | ".join(["| library", *SPACES]) + " |", "|" + "---|" * (1 + len(SPACES))]
     rows_of_table += [" | ".join([f"| {library}", *cells.values()]) + " |" for library, cells in table.items()]
     expected = "\n".join(rows_of_table)
-    assert expected in (DOCS / "judge-your-own.md").read_text(encoding="utf-8"), f"write this there:\n{expected}"
+    assert expected in (DOCS / "libraries.md").read_text(encoding="utf-8"), f"write this there:\n{expected}"
