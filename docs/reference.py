@@ -178,9 +178,12 @@ def service_bugs_page() -> str:
     """Every seeded bug of the embedded service."""
     rows = [(one.id, one.name, one.component, one.wrong, one.symptom, ", ".join(map(str, one.cases))) for one in BUGS]
     return (
-        "# Bugs of the embedded service\n\nThe seeded bugs of [the service under test](../qase-service.md). The last "
-        "column has the ids of the cases that fail if the service has only that bug. Without bugs, every case passes "
-        "that can be run.\n\n" + table(("id", "name", "component", "wrong behaviour", "symptom", "cases"), rows)
+        "# Bugs of the embedded service\n\nThe seeded bugs of [the service under test](../qase-service.md#the-service)."
+        " The last column has the ids of the cases that fail if the service has only that bug. Without bugs, every "
+        "case passes that can be run.\n\n`draw_builds(seed, n)` draws the bugs of n builds, bool `[n, 24]`; a smaller "
+        "n gives the first of the same builds. A build changes about two components, at rates that drift. Changes "
+        "introduce bugs, which live one to five builds and return more easily later. A build has one to six bugs, "
+        "three on average.\n\n" + table(("id", "name", "component", "wrong behaviour", "symptom", "cases"), rows)
     )
 
 
