@@ -13,6 +13,7 @@ from conf_tables import code, config_page, environments_page, rewards_page, summ
 from production_tables import production_page
 from qase_tables import qase_project_page
 
+import agents
 from rl_eval import pytest_plugin
 from rl_eval.diagnostics import list_diagnostics, seed_luck
 from rl_eval.domains import Domain, domains
@@ -20,9 +21,12 @@ from rl_eval.domains.qase.service import BUGS
 from rl_eval.domains.webtest.shop import DEFECTS
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates import SuiteSpec
+from rl_eval.launchers import Launcher, LauncherPlugin
 from rl_eval.metrics import Metric, list_metrics
-from rl_eval.policy import SOURCES
+from rl_eval.policy import SOURCES, Source
 from rl_eval.production import states
+from rl_eval.tracking import TrackerPlugin
+from rl_eval.tracking.plugin import Tracker
 
 FOLDER = Path(__file__).with_name("reference")
 NOTE = "<!-- Written by `python docs/reference.py`. Change the code or its comments, then run it again. -->\n"
@@ -121,18 +125,48 @@ def findings_page() -> str:
 
 
 def extending_page() -> str:
-    """The parts of a domain and of a policy source."""
-    parts = ["# Parts of a domain\n\nAll but `name` and `make` are optional. [Extending](../extending.md) shows one.\n"]
-    attributes = inspect.getdoc(Domain).split("Attributes:\n")[1]  # type: ignore[union-attr]
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", attributes, re.MULTILINE)
-    parts.append(table(("attribute", "what it is"), [(code(name), " ".join(text.split())) for name, text in entries]))
+    """The parts of a domain, a policy source, a tracker, a launcher and an agent."""
+    contract = inspect.getdoc(Domain.make).split("\n\nRaises:")[0]  # type: ignore[union-attr]
+    parts = [
+        "# Parts of extensions\n\nWhat your code offers. [Extending](../extending.md) and "
+        "[extending training](../extending-training.md) show one of each.\n",
+        "## A domain\n\nAll but `name` and `make` are optional.\n",
+        _attributes(Domain),
+        _methods(Domain),
+        f"### `make`\n\n{contract}\n",
+        "## A policy source\n\nAll but `prefix`, `usage` and `load` are optional.\n",
+        _attributes(Source),
+        _methods(Source),
+        "## A tracker\n\n`TrackerPlugin`:\n",
+        _attributes(TrackerPlugin),
+        "What `start` returns:\n",
+        _methods(Tracker),
+        "## A launcher\n\n`LauncherPlugin`:\n",
+        _attributes(LauncherPlugin),
+        "What `start` returns:\n",
+        _attributes(Launcher),
+        _methods(Launcher),
+        "## An agent\n\nThe arguments of `agents.register`:\n",
+        _attributes(agents.register, "Args:", "argument"),
+    ]
+    return "\n".join(parts)
+
+
+def _attributes(thing: object, section: str = "Attributes:", kind: str = "attribute") -> str:
+    """The entries of a section of a docstring."""
+    text = inspect.getdoc(thing).split(f"{section}\n")[1]  # type: ignore[union-attr]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", text.split("\n\n")[0], re.MULTILINE)
+    return table((kind, "what it is"), [(code(name), " ".join(entry.split())) for name, entry in entries])
+
+
+def _methods(thing: type) -> str:
+    """The public methods of a class, with their arguments."""
     rows = []
-    for name, method in vars(Domain).items():
+    for name, method in vars(thing).items():
         if inspect.isfunction(method) and not name.startswith("_"):
             arguments = [word for word in inspect.signature(method).parameters if word != "self"]
             rows.append((code(f"{name}({', '.join(arguments)})"), summary(method)))
-    parts.append(table(("method", "what it returns"), rows))
-    return "\n".join(parts)
+    return table(("method", "what it is"), rows)
 
 
 def policies_page() -> str:
@@ -236,7 +270,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "suite.md": suite_page,
     "metrics.md": metrics_page,
     "findings.md": findings_page,
-    "domain.md": extending_page,
+    "extending.md": extending_page,
     "policies.md": policies_page,
     "pytest-options.md": pytest_options_page,
     "routes.md": routes_page,

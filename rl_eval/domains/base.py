@@ -115,8 +115,12 @@ class Domain(ABC, Generic[Config]):
         step) says which are legal in the observations returned, and `infos["final_action_mask"]` the same of
         `final_obs`.
 
-        A vector that gives and takes its state is an `rl_eval.envs.StatefulVector`; one whose actions are priorities
-        is an `rl_eval.envs.RankingVector`. Its attribute `backend` says what steps the copies; default: `native`.
+        A vector that gives and takes its state (`get_state`, `set_state`) is an `rl_eval.envs.StatefulVector`; runs
+        then resume exactly at every point. One whose actions are priorities is an `rl_eval.envs.RankingVector`. Its
+        attribute `backend` says what steps the copies; default: `native`.
+
+        `rl_eval.envs.gymnasium_vector.GymnasiumVector` and `rl_eval.envs.native_vector.NativeVector` keep all this.
+        What a vector returns is checked against its spaces on every step.
 
         Raises:
             InputError: data that is missing or damaged, or an environment that cannot be made.
@@ -159,7 +163,7 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def in_one_process(self, config: Config) -> Config:
-        """The same environment, stepped by the calling process alone."""
+        """The same environment, stepped by the calling process only."""
         return config
 
     def most_copies(self, config: Config) -> int:
@@ -294,7 +298,7 @@ class Domain(ABC, Generic[Config]):
         return config
 
     def silent_features(self, preprocessing: Mapping[str, Any]) -> SilentFeatures:
-        """The fields that never differ in training or are left out, from `preprocessing.json` alone.
+        """The fields that never differ in training or are left out, from `preprocessing.json` only.
 
         By default those that it lists as `constant`, of its `features` or `columns`.
 
@@ -377,7 +381,7 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def routes(self, config: Config, preprocessing: Mapping[str, Any]) -> Any:
-        """A FastAPI router of its own, which a policy server mounts at its root beside its own; None: no routes.
+        """A FastAPI router of its own, which a policy server mounts at its root next to its own; None: no routes.
 
         A handler may raise `InputError`, which is answered with status 422 and its sentence.
 

@@ -69,7 +69,7 @@ class TrackerPlugin(Generic[Settings]):
         settings: the model of the `tracker:` section; its `name` is the name of the entry point.
         start: opens the tracker, in a thread of its own; None if there is nothing to open.
         check: raises `InputError` where it is known that the tracker cannot work. Called before a run directory exists.
-        timeout: seconds that the end of a run waits for the tracker.
+        timeout: seconds that the end of a run waits for the tracker; default: 30.
         draws: whether the tracker shows plots. If not, they are not made.
     """
 

@@ -1,4 +1,4 @@
-"""The tracker of docs/extending.md: a package of its own, logged by its entry point and named in a config."""
+"""The tracker of docs/extending-training.md: a package of its own, logged by its entry point and named in a config."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "extending.md").read_text()
-(MODULE,) = re.findall(r"```python\n(import json.*?TrackerPlugin.*?)```", PAGE, re.DOTALL)
+PAGE = (ROOT / "docs" / "extending-training.md").read_text()
+(MODULE,) = re.findall(r"```python\n# corridor/tracker.py\n(.*?)```", PAGE, re.DOTALL)
 ENTRY_POINTS = """
 [rl_eval.trackers]
 journal = journal_tracker:PLUGIN
