@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 RECENT_EPISODES = 100
-_COUNTERS = ("episodes", "steps_finished", "steps_cut")
+_COUNTERS = ("episodes", "return_finished", "steps_finished", "steps_cut")
 
 
 @dataclass
@@ -22,6 +22,7 @@ class EpisodeLog:
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_EPISODES))
     lengths: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_EPISODES))
     episodes: int = 0
+    return_finished: float = 0.0  # summed over all episodes that ended
     steps_finished: int = 0  # env steps inside episodes that ended
     steps_cut: int = 0  # env steps of episodes that were given up when the environments were reset
 
@@ -39,6 +40,7 @@ class EpisodeLog:
                 self.returns.append(float(self.running_return[i]))
                 self.lengths.append(int(self.running_length[i]))
             self.episodes += int(done.sum())
+            self.return_finished += float(self.running_return[done].sum())
             self.steps_finished += int(self.running_length[done].sum())
             self.running_return[done] = 0.0
             self.running_length[done] = 0
@@ -56,7 +58,7 @@ class EpisodeLog:
             "episode_length_mean": sum(self.lengths) / len(self.lengths) if self.lengths else float("nan"),
         }
 
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Everything, as arrays and JSON."""
         arrays = {
             "running_return": self.running_return,

@@ -41,15 +41,21 @@ def training(key: str, run: Run) -> float:
 
 @metric("training", unit="run", better="lower")
 def learning_trend(run: Run) -> float:
-    """p-value of "later training returns beat earlier ones", despite autocorrelation; small when training helped."""
+    """p-value of "later training returns beat earlier ones", despite autocorrelation; small when training helped.
+
+    Judges `episode_return_new`: the mean over the latest 100 episodes would carry old episodes through many rows.
+    """
     from rl_eval.evidence import trend
     from rl_eval.run import read_metrics
 
     file = run.path / "metrics.csv"
-    column = read_metrics(file).get("episode_return_mean", np.zeros(0))
-    finished = column[~np.isnan(column)]  # rows before the first episode ended hold none
+    columns = read_metrics(file)
+    if not {"episode_return_new", "episodes"} <= columns.keys():
+        raise MetricUndefined(f"learning_trend is undefined: {file} has no columns episode_return_new and episodes")
+    returns, counts = columns["episode_return_new"], np.diff(columns["episodes"], prepend=0.0)
+    ended = ~np.isnan(returns)  # in the other rows no episode ended
     try:
-        return trend(finished).p_value
+        return trend(returns[ended], episodes=counts[ended]).p_value
     except InputError as error:
         raise MetricUndefined(f"learning_trend is undefined: {file}: {error}") from error
 

@@ -16,6 +16,7 @@ from rl_eval.report.scales import thinned
 # column -> title and caption, in the order of the page
 LEARNING = {
     "episode_return_mean": ("Return while training", "Mean of the latest finished episodes, with exploration."),
+    "episode_return_new": ("Return of new episodes", "Mean of the episodes that ended since the row before."),
     "validation_score": ("Score on the validation part", "The greedy policy, on episodes that training does not use."),
     "episode_length_mean": ("Episode length", "Mean steps of the latest finished episodes."),
 }

@@ -21,6 +21,8 @@ class Progress:
     score: float = float("nan")  # the latest on the validation part
     target_reached: bool = False  # validation.stop_at was reached
     rows: int = 0  # of metrics.csv
+    row_episodes: int = 0  # that had ended at the last row
+    row_return: float = 0.0  # the sum of their returns
     wall_s: float = 0.0
     validation_s: float = 0.0
     pending: list[dict[str, float]] = field(default_factory=list)  # iterations since the last row

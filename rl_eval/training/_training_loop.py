@@ -231,11 +231,18 @@ class Training:
             row[name] = float(np.mean(values)) if values else float("nan")
         row |= {name: latest[name] for name in ("episode_return_mean", "episode_length_mean", "lr")}
         row |= {"validation_score": progress.score, "episodes": agent.log.episodes}
-        row |= {"gradient_steps": agent.gradient_steps}
+        row |= {"gradient_steps": agent.gradient_steps, "episode_return_new": self._new_episodes_mean()}
         progress.pending.clear()
         progress.rows += 1
         self.metrics_log.append(row)
         self.tracker.log(row, agent.env_steps)
+
+    def _new_episodes_mean(self) -> float:
+        """Mean return of the episodes that ended since the row before; NaN if none did."""
+        progress, log = self.progress, self.agent.log
+        count, total = log.episodes - progress.row_episodes, log.return_finished - progress.row_return
+        progress.row_episodes, progress.row_return = log.episodes, log.return_finished
+        return total / count if count else float("nan")
 
     def finish(self, status: str) -> run.Run:
         """Write the last row, the last snapshot, and of a finished run its results."""

@@ -96,34 +96,55 @@ def test_a_learning_curve_of_ten_deviations_rises(length, correlation, share, re
     assert rises / 200 >= share
 
 
-# `episode_return_mean` of training runs, seed 1 each: what the shipped suites with `learning_trend` judge.
-TRAINING_CURVES = {
-    "lunarlander ppo": [
-        *(-132, -167, -152, -139, -127, -101, -75, -56, -45, -31, -20, -18, -14, -11, -11, -11, -9, -9, -9, -9),
-        *(-9, -9, -9, -8, 10),
-    ],
-    "cartpole ppo": [20, 24, 33, 43, 55, 64, 80, 90, 102, 124, 126, 144],
-}
+# `episode_return_new` of training runs, and how many episodes each value is the mean of.
+LUNARLANDER = [
+    *(-146, -179, -137, -114, -84, -81, -58, -44, -21, -10, -15, -37, -34, -71, -2, -118, -31, 39, 95, 95),
+]
+LUNARLANDER_EPISODES = [5, 59, 39, 52, 41, 41, 41, 31, 43, 14, 19, 15, 9, 5, 2, 1, 2, 1, 6, 11]
+CARTPOLE = [20, 24, 33, 43, 55, 64, 80, 90, 102, 124, 126, 144]
 
 
-@pytest.mark.parametrize("run", TRAINING_CURVES)
-def test_the_training_curve_of_a_run_that_learns_rises(run):
-    curve = np.array(TRAINING_CURVES[run], float)
-    up, down = trend(curve), trend(-curve)
-    assert up.rises
+@pytest.mark.parametrize(("curve", "episodes"), [(LUNARLANDER, LUNARLANDER_EPISODES), (CARTPOLE, [20] * 12)])
+def test_the_training_curve_of_a_run_that_learns_rises(curve, episodes):
+    curve, episodes = np.array(curve, float), np.array(episodes, float)
+    up, down = trend(curve, episodes=episodes), trend(-curve, episodes=episodes)
+    assert up.p_value < 0.02
     assert 0.7 * (curve[-1] - curve[0]) < up.slope < 1.4 * (curve[-1] - curve[0])
     assert not down.rises
     assert down.p_value == 1.0
 
 
+def test_a_mean_of_few_episodes_weighs_little():
+    curve = np.array(LUNARLANDER, float)
+    weighted = trend(curve, episodes=np.array(LUNARLANDER_EPISODES, float))
+    assert weighted.p_value < trend(curve).p_value / 5
+    equal = trend(curve, episodes=np.full(20, 7.0))
+    assert equal.p_value == pytest.approx(trend(curve).p_value, rel=1e-9)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
+@pytest.mark.parametrize("drift", [0.0, 0.1, 0.3])
+def test_unequal_counts_of_flat_returns_are_rarely_called_a_trend(size, correlation, drift, record_figure):
+    # the policy drifts by so many standard deviations of an episode's return
+    episodes = np.array(LUNARLANDER_EPISODES, float)
+    rng = np.random.default_rng(5)
+    policies = autocorrelated(rng, size, 20, correlation) * np.sqrt(1 - correlation**2)
+    values = drift * policies + rng.normal(size=(size, 20)) / np.sqrt(episodes)
+    rises = sum(trend(v, episodes=episodes).rises for v in values)
+    record_figure(f"trend in flat returns of unequal counts, correlation {correlation}, drift {drift}", rises / size)
+    assert not is_more_than(rises, size, 0.05)
+
+
+@pytest.mark.parametrize("weights", [np.ones(40), np.linspace(0.2, 1.8, 40)], ids=["equal", "unequal"])
 @pytest.mark.parametrize("correlation", [1e-9, 0.5, 0.9, 0.99])
-def test_p_is_that_of_generalised_least_squares(correlation):
+def test_p_is_that_of_generalised_least_squares(correlation, weights):
     # against matrices: for a known correlation the slope is that of ordinary least squares of whitened rows
     rng = np.random.default_rng(4)
     values = autocorrelated(rng, 1, 40, 0.6)[0] + np.linspace(0, 3, 40)
     time = np.linspace(-1, 1, 40)
     lags = np.abs(np.subtract.outer(np.arange(40), np.arange(40)))
-    covariance = correlation**lags / (1 - correlation**2)
+    covariance = correlation**lags / (1 - correlation**2) / np.sqrt(np.outer(weights, weights))
     white = np.linalg.inv(np.linalg.cholesky(covariance))
     design, target = white @ np.stack([time, np.ones(40)], axis=1), white @ values
     fit, residual = np.linalg.lstsq(design, target, rcond=None)[:2]
@@ -131,7 +152,8 @@ def test_p_is_that_of_generalised_least_squares(correlation):
     slope_t = fit[0] / np.sqrt(variance * np.linalg.inv(design.T @ design)[0, 0])
     degrees = max(40 * (1 - correlation) / (1 + correlation), 3)
     expected = stats.t.sf(slope_t, degrees)
-    assert _p_value(values - values.mean(), time, correlation) == pytest.approx(expected, rel=1e-6)
+    roots = np.sqrt(weights)
+    assert _p_value(values - values.mean(), time, correlation, roots) == pytest.approx(expected, rel=1e-6)
 
 
 def test_neither_scale_nor_level_matters():
@@ -151,6 +173,12 @@ def test_a_straight_line_rises():
     result = trend(np.arange(12.0))
     assert (result.rises, result.p_value) == (True, 0.0)
     assert result.slope == pytest.approx(11)
+
+
+@pytest.mark.parametrize("episodes", [np.ones(11), np.append(np.ones(11), 0.0), np.append(np.ones(11), np.nan)])
+def test_impossible_counts_are_errors(episodes):
+    with pytest.raises(InputError):
+        trend(np.arange(12.0), episodes=episodes)
 
 
 @pytest.mark.parametrize("values", [[], [1.0, 2.0, 3.0], [1.0, np.nan, 3.0, 4, 5, 6, 7]])

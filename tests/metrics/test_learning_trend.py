@@ -11,8 +11,9 @@ from tests.gates.fake_runs import write_run
 
 def trend_of(tmp_path, returns):
     run = write_run(tmp_path / "run")
-    rows = "\n".join(f"{i},{'' if np.isnan(value) else value}" for i, value in enumerate(returns))
-    (run.path / "metrics.csv").write_text(f"env_steps,episode_return_mean\n{rows}\n")
+    ended = np.cumsum(~np.isnan(returns))
+    rows = "\n".join(f"{i},{'' if np.isnan(value) else value},{ended[i]}" for i, value in enumerate(returns))
+    (run.path / "metrics.csv").write_text(f"env_steps,episode_return_new,episodes\n{rows}\n")
     return lookup("learning_trend").compute(run)
 
 
