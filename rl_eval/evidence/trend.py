@@ -13,7 +13,7 @@ from rl_eval.evidence.bounds import finite_vector
 MIN_VALUES = 6
 _MOST_CORRELATED = 0.98
 # A mean of more episodes than this weighs little more: what the policy itself drifts does not average out.
-_EPISODES = 10
+_EPISODES = 25
 _PARTS = 6  # the best of them is compared with the end
 # A series whose last values, this share of all, lost more than half of what it had gained does not rise.
 _END = 0.05
@@ -48,9 +48,9 @@ def trend(values: np.ndarray, alpha: float = 0.05, episodes: np.ndarray | None =
     The factor comes from simulation: of series of 12 to 1,000 values with a correlation of at most .9, no more than .05
     are called a rise. With .95 it is .07 of series of 20 to 30 values, with .97 .08.
 
-    A mean over n episodes is weighted as n · 10 / (n + 10): the noise of its episodes shrinks with n, the drift of the
-    policy does not. With the counts of PPO on LunarLander, 62 episodes a row at first and 1 to 5 later, the error is at
-    most .05 up to a correlation of .8, and .1 at .9.
+    A mean over n episodes is weighted as n · 25 / (n + 25): the noise of its episodes shrinks with n, the drift of the
+    policy does not. With the counts of a short run, 60 episodes a row at first and 1 to 5 later, the error is at most
+    .05 up to a correlation of .5, and .1 at .8.
 
     A rise that is followed by a collapse is no rise: the last twentieth must keep half of what the best sixth gained.
 

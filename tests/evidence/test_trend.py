@@ -123,8 +123,8 @@ def test_a_mean_of_few_episodes_weighs_little():
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
-@pytest.mark.parametrize("drift", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+@pytest.mark.parametrize("drift", [0.0, 0.1, 0.3, 1.0])
 def test_unequal_counts_of_flat_returns_are_rarely_called_a_trend(size, correlation, drift, record_figure):
     # the policy drifts by so many standard deviations of an episode's return
     episodes = np.array(LUNARLANDER_EPISODES, float)
