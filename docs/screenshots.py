@@ -1,7 +1,8 @@
 """Write docs/images/, pictures of the product: `python docs/screenshots.py [FOLDER]`.
 
-It copies the checkout to FOLDER, or to a new temporary folder, and trains a few runs there (five minutes or more).
-Then it takes pictures of their pages in Chromium. Runs that FOLDER has from an earlier call are used again.
+It copies the checkout to FOLDER, or to a new temporary folder, trains a few runs there and plays the production demo
+(five minutes or more). Then it takes pictures of their pages in Chromium. What FOLDER has from an earlier call is used
+again.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ from rl_eval.domains.webtest.browser.chromium import launch_options
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 # Each picture with the width and height of its window in pixels; height 0: the whole page.
-SIZES = {"report.png": (1200, 880), "view.png": (1440, 680), "terminal.png": (1200, 0)}
+SIZES = {"report.png": (1200, 880), "view.png": (1440, 680), "production.png": (1200, 900), "terminal.png": (1200, 0)}
 MAX_BYTES = 200_000
 COLUMNS = 118
 # The first run is the one of the report and of the terminal; the others fill the table.
-RUNS = (
-    ("agent=ppo", "env=threat"),
-    ("-m", "agent=ppo,a2c,dqn", "env=cartpole", "total_steps=30000"),
-    ("-m", "agent=a2c", "env=threat", "total_steps=60000", "seed=1"),
+COMMANDS = (
+    ("train.py", "agent=ppo", "env=threat"),
+    ("train.py", "-m", "agent=ppo,a2c,dqn", "env=cartpole", "total_steps=30000"),
+    ("train.py", "-m", "agent=a2c", "env=threat", "total_steps=60000", "seed=1"),
+    ("-m", "rl_eval.cli", "production", "demo"),
 )
 TERMINAL = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; background: {background}; color: {foreground} }}
@@ -41,18 +43,19 @@ pre {{ margin: 16px 24px; font: 16px/1.4 monospace }}
 {stylesheet}</style><pre>{code}</pre>"""
 
 
-def train(folder: Path) -> None:
-    """Train what is missing; the output of each command goes to a file of its own."""
-    for name in ("train.py", "rl_eval", "agents", "conf", "suites"):
+def play(folder: Path) -> None:
+    """Run the commands that did not run yet; the output of each goes to a file of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("train.py", "rl_eval", "agents", "conf", "deploy", "suites"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         if not (folder / name).exists():
             copy(ROOT / name, folder / name)
     environment = os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "PYTHONPATH": str(folder)}
-    for number, overrides in enumerate(RUNS):
+    for number, arguments in enumerate(COMMANDS):
         output = folder / f"output-{number}.txt"
         if not output.exists():
-            print("trains", *overrides, flush=True)
-            command = [sys.executable, "train.py", *overrides]
+            print("runs", *arguments, flush=True)
+            command = [sys.executable, *arguments]
             done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True, text=True)
             output.write_text(done.stdout, encoding="utf-8")
 
@@ -96,15 +99,17 @@ def take(page: Page, name: str) -> None:
 
 
 def main(folder: Path) -> None:
-    """Train, then take all pictures."""
-    train(folder)
+    """Run the commands, then take all pictures."""
+    play(folder)
     IMAGES.mkdir(exist_ok=True)
     report = next((folder / "outputs").glob("*/*_threat_ppo_s42/report.html"))
+    demo = next(folder.glob("production-demo/*/demo.html"))
     with sync_playwright() as playwright, view(folder) as address:
         browser = playwright.chromium.launch(**launch_options())
         pages = {name: browser.new_page(color_scheme="light") for name in SIZES}
         pages["report.png"].goto(report.as_uri())
         pages["view.png"].goto(address)
+        pages["production.png"].goto(demo.as_uri())
         pages["terminal.png"].set_content(terminal_page((folder / "output-0.txt").read_text(encoding="utf-8")))
         for name, page in pages.items():
             take(page, name)

@@ -129,7 +129,7 @@ def demo(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--folder", metavar="DIR", help="A new one; default: outputs/production-demo/<time>."),
+        typer.Option("--folder", metavar="DIR", help="A new one; default: production-demo/<time>."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Default: that of the config.", show_default=False)

@@ -53,7 +53,7 @@ def start_demo(
     seed = values["seed"] if seed is None else seed
     if folder is None:
         now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        folder = Path("outputs") / "production-demo" / now
+        folder = Path("production-demo") / now
     if folder.exists():
         raise InputError(f"{folder} exists: name a new folder, or leave --folder out")
     for path in file.parent.glob(f"{file.stem}-*.yaml"):  # suites that the config names
