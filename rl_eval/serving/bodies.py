@@ -204,7 +204,9 @@ class SelectActionAnswer(BaseModel):
     value: float | list[float] | None = Field(
         description="Expected discounted return, in the training reward; null for ONNX files."
     )
-    decision_id: str | list[str] | None = Field(description="For /store_experience; null with record: false.")
+    decision_id: str | list[str] | None = Field(
+        description="For /store_experience; null if the decision was not recorded."
+    )
     policy_version: str = Field(description="A hash of the weights.")
     encoder: str | None = Field(None, description="Identity of what embedded the text.")
 

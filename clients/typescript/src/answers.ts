@@ -14,13 +14,14 @@ const either =
   (...checks: Check[]): Check =>
   (value) =>
     checks.some((check) => check(value));
+const none: Check = (value) => value === null;
 const absent: Check = (value) => value === null || value === undefined;
 const texts: Check = (value) => Array.isArray(value) && value.every(text);
 
 const FIELDS: { [Name in RouteName]: { [Key in keyof AnswerOf<Name>]?: Check } } = {
   "/health": { status: text, policy_version: text, action_names: texts },
   "/stats": { policy_version: text, decisions: number, experiences: number },
-  "/select_action": { action: either(number, list), decision_id: either(text, texts, absent), policy_version: text },
+  "/select_action": { action: either(number, list), decision_id: either(text, texts, none), policy_version: text },
   "/get_distribution": { probabilities: either(list, absent), policy_version: text },
   "/store_experience": { decision_id: text, stored: (value) => value === true },
   "/update": { updated: flag, policy_version: text, transitions: number, needed: number, losses: record },

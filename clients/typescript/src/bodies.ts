@@ -58,14 +58,14 @@ type Fields<Answer, Rows, Single> = {
     : Exclude<Answer[Key], Rows extends true ? Single : readonly unknown[]>;
 };
 
-/** A decision about one observation. */
+/** A decision about one observation. Its `decision_id` is null where it was not recorded. */
 export type Decision = Fields<Omit<Schemas["SelectActionAnswer"], "action">, false, never> & { action: Action };
 /** Decisions about N observations, each field a list. */
 export type Decisions = Fields<Omit<Schemas["SelectActionAnswer"], "action">, true, number | string> & {
   action: number[] | number[][];
 };
-/** A decision among Discrete actions that is recorded. */
-export type Mutation = Omit<Decision, "action" | "decision_id"> & { action: number; decision_id: string };
+/** A decision among Discrete actions. */
+export type Mutation = Omit<Decision, "action"> & { action: number };
 
 type DistributionOf<Numbers> = Omit<
   Schemas["DistributionAnswer"],

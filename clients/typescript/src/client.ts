@@ -134,7 +134,11 @@ export class RLInterface {
     return this.#call("/stats", undefined, true, options);
   }
 
-  /** An action for an observation, or one for each row of a batch. `unit` names who is decided about. */
+  /**
+   * An action for an observation, or one for each row of a batch. `unit` names who is decided about.
+   *
+   * `decision_id` is null where the server could not record the decision: act on it, and store no experience.
+   */
   selectAction(state: State & SelectOptions & { unit?: string | undefined }, options?: CallOptions): Promise<Decision>;
   selectAction(
     states: StateBatch & SelectOptions & { unit?: readonly string[] | undefined },
@@ -143,15 +147,11 @@ export class RLInterface {
   async selectAction(state: object, options?: CallOptions): Promise<Decision | Decisions> {
     const body = jsonBody<BodyOf<"/select_action">>(state);
     // A second decision of a unit would be part of its stream, so only what is not stored is repeated.
-    const decided = await this.#call("/select_action", body, body.record === false, options);
-    if (body.record !== false && decided.decision_id == null) {
-      throw invalidAnswer(`${this.baseUrl}/select_action`, "decision_id");
-    }
-    return decided as Decision | Decisions;
+    return (await this.#call("/select_action", body, body.record === false, options)) as Decision | Decisions;
   }
 
   /**
-   * A mutation of a prompt, or of a text that you have embedded yourself; it is recorded.
+   * A mutation of a prompt, or of a text that you have embedded yourself; it is recorded where the server can.
    *
    * @throws RLError `invalid_answer`: the policy's actions are not Discrete.
    */
@@ -160,8 +160,8 @@ export class RLInterface {
     options?: CallOptions,
   ): Promise<Mutation> {
     const decision = await this.selectAction(typeof state === "string" ? { prompt: state } : state, options);
-    const { action, decision_id } = decision;
-    if (typeof action === "number" && typeof decision_id === "string") return { ...decision, action, decision_id };
+    const { action } = decision;
+    if (typeof action === "number") return { ...decision, action };
     throw new RLError("invalid_answer", `${this.baseUrl} serves a policy without Discrete actions: use selectAction`);
   }
 

@@ -42,7 +42,7 @@ export interface Episode {
 
 const MAX_STEPS = 1_000;
 
-/** Play one episode; each step is stored with what followed, unless it is greedy. */
+/** Play one episode; each step that the server records is stored with what followed, unless it is greedy. */
 export async function playEpisode(
   server: RLInterface,
   environment: Environment,

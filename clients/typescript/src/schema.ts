@@ -305,7 +305,7 @@ export interface components {
             confidence: number | number[] | null;
             /** @description Expected discounted return, in the training reward; null for ONNX files. */
             value: number | number[] | null;
-            /** @description For /store_experience; null with record: false. */
+            /** @description For /store_experience; null if the decision was not recorded. */
             decision_id: string | string[] | null;
             /** @description A hash of the weights. */
             policy_version: string;

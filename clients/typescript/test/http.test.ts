@@ -213,15 +213,39 @@ for (const [name, answer] of [
   });
 }
 
-test("a decision without an id and an experience of another decision are not taken", async () => {
+test("decisions that the server does not record have a null id, and an episode stores none of them", async () => {
+  const answer = { ...ANSWER, decision_id: null, action: 0 };
+  const server = await scriptedServer((request, response) => {
+    assert.equal(request.url, "/select_action");
+    const { observation } = JSON.parse(request.text) as { observation?: unknown[] };
+    const batch = Array.isArray(observation?.[0]);
+    json(response, 200, batch ? { ...answer, action: [0, 1] } : answer);
+  });
+  try {
+    const client = new RLInterface({ baseUrl: server.url });
+    for (const record of [undefined, true, false]) {
+      assert.deepEqual(await client.selectAction({ ...STATE, record }), answer);
+    }
+    const batch = await client.selectAction({ observation: [[0], [1]] });
+    assert.deepEqual([batch.action, batch.decision_id], [[0, 1], null]);
+    const { action, decision_id } = await client.selectMutation("a prompt");
+    assert.deepEqual([action, decision_id], [0, null]);
+    const environment = { reset: () => STATE, step: () => ({ state: STATE, reward: 1, terminated: false }) };
+    const episode = await client.trainEpisode(environment, { maxSteps: 2 });
+    assert.deepEqual([episode.steps, episode.episodeReturn], [2, 2]);
+  } finally {
+    await server.close();
+  }
+});
+
+test("a decision without the field decision_id and an experience of another decision are not taken", async () => {
   const answer = { ...ANSWER, decision_id: "8", stored: true, action: 0 };
   const server = await scriptedServer((request, response) =>
-    json(response, 200, request.url === "/select_action" ? { ...answer, decision_id: null } : answer),
+    json(response, 200, request.url === "/select_action" ? { ...answer, decision_id: undefined } : answer),
   );
   try {
     const client = new RLInterface({ baseUrl: server.url });
     await assert.rejects(client.selectAction(STATE), errorOf("invalid_answer"));
-    assert.equal((await client.selectAction({ ...STATE, record: false })).action, 0);
     await assert.rejects(client.storeExperience(EXPERIENCE), errorOf("invalid_answer"));
   } finally {
     await server.close();

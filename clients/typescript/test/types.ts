@@ -16,6 +16,7 @@ export async function checked(server: RLInterface, trainer: RLTrainer): Promise<
   same<Equal<typeof many.value, number[] | null>>();
   const mutation = await server.selectMutation("a prompt");
   same<Equal<typeof mutation.action, number>>();
+  same<Equal<typeof mutation.decision_id, string | null>>();
   const distributions = await server.getDistribution({ observation: [[0], [1]] });
   same<Equal<typeof distributions, Distributions>>();
   await server.storeExperience({ decision_id: "1", reward: 1, done: false, next_observation: Float64Array.of(1) });
