@@ -144,8 +144,14 @@ def test_rewards_that_are_refused_at_once_are_counted(loop):
     own = loop.decide()["decision_id"]
     for decision_id, reward in ((None, 1.0), ("nobodys", 1.0), (own, 2e6), (own, -2e6)):
         loop.post("/store_experience", decision_id=decision_id, reward=reward, done=True)
+    for body in (
+        {"action": 1}, {"truncated": True}, {"done": "perhaps"}, {"next_observation": [1.0]}, {"encoder": "another"},
+        {"no such key": 1},
+    ):  # fmt: skip
+        answer = loop.post("/store_experience", **{"decision_id": own, "reward": 1.0, "done": True, **body})
+        assert 400 < answer.status_code < 500, body
     text = loop.get("/metrics").text
-    for reason, count in (("not_recorded", 1), ("unknown_decision", 1), ("range", 2)):
+    for reason, count in (("not_recorded", 1), ("unknown_decision", 1), ("range", 2), ("schema", 6)):
         assert f'rl_eval_production_refused_rewards_total{{reason="{reason}"}} {count}.0' in text
 
 

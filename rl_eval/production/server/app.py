@@ -13,11 +13,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from rl_eval.production.server.metrics import CONTENT_TYPE, prometheus_text
-from rl_eval.production.server.production_server import ProductionServer
+from rl_eval.production.server.production_server import SCHEMA, ProductionServer, RefusedRewardError
 from rl_eval.serving.app import make_app
 from rl_eval.serving.bodies import (
     DistributionAnswer,
     DistributionBody,
+    RefusedError,
     SelectActionAnswer,
     SelectActionBody,
     StoreExperienceAnswer,
@@ -133,10 +134,15 @@ async def store_experience(request: Request) -> Response:
 
 
 async def keep(server: ProductionServer, content: bytes) -> dict[str, Any]:
-    """The answer of `/store_experience` to a body."""
-    body = parse(StoreExperienceBody, content)
-    following = await server.observing.observation(next_state_of(body), server.policy)
-    return {"decision_id": await server.keep_experience(ReceivedExperience(body, following)), "stored": True}
+    """The answer of `/store_experience` to a body; what is refused is counted by reason."""
+    try:
+        body = parse(StoreExperienceBody, content)
+        following = await server.observing.observation(next_state_of(body), server.policy)
+        return {"decision_id": await server.keep_experience(ReceivedExperience(body, following)), "stored": True}
+    except RefusedError as error:
+        if error.status < 500:
+            server.refusals[error.reason if isinstance(error, RefusedRewardError) else SCHEMA] += 1
+        raise
 
 
 DIRECT: dict[str, Callable[[ProductionServer, bytes], Awaitable[dict[str, Any]]]] = {

@@ -31,7 +31,20 @@ from rl_eval.serving.statistics import Statistics
 
 log = logging.getLogger(__name__)
 NO_CHAMPION = "there is no champion yet: register a version, and give it the alias champion"
-REFUSALS = ("not_recorded", "unknown_decision", "range")  # of rewards that are refused at once and counted
+SCHEMA = "schema"
+REFUSALS = ("not_recorded", "unknown_decision", "range", SCHEMA)  # of rewards that are refused at once and counted
+
+
+class RefusedRewardError(RefusedError):
+    """A reward that is refused at once.
+
+    Args:
+        reason: one of `REFUSALS`.
+    """
+
+    def __init__(self, status: int, sentence: str, reason: str = SCHEMA):
+        super().__init__(status, sentence)
+        self.reason = reason
 
 
 @dataclass
@@ -189,7 +202,8 @@ class ProductionServer:
         """The id of a decision whose reward outlives this process from here on.
 
         Raises:
-            RefusedError: 404, nobody made the decision; 422, something does not fit; 503, it could not be kept.
+            RefusedRewardError: 404, nobody made the decision; 422, something does not fit.
+            RefusedError: 503, it could not be kept.
         """
         reward = self._reward(received)
         if self.recorder.is_quick:
@@ -212,25 +226,25 @@ class ProductionServer:
     def _reward(self, received: ReceivedExperience) -> LoggedReward:
         body, following = received.body, received.following
         if body.decision_id is None:
-            self.refusals["not_recorded"] += 1
-            raise RefusedError(422, "decision_id is null: the decision was not recorded, so nothing can be rewarded")
+            sentence = "decision_id is null: the decision was not recorded, so nothing can be rewarded"
+            raise RefusedRewardError(422, sentence, "not_recorded")
         if not is_decision_id(body.decision_id, self._key):
-            self.refusals["unknown_decision"] += 1
-            raise RefusedError(404, "decision_id is of no decision of these servers: give one of /select_action")
+            sentence = "decision_id is of no decision of these servers: give one of /select_action"
+            raise RefusedRewardError(404, sentence, "unknown_decision")
         if body.observation is not None or body.action is not None or body.mask is not None:
-            raise RefusedError(422, "observation, action and mask are known from the decision: leave them out")
+            raise RefusedRewardError(422, "observation, action and mask are known from the decision: leave them out")
         low, high = self.config.quality.reward
         if not low <= body.reward <= high:
-            self.refusals["range"] += 1
-            raise RefusedError(422, f"reward {body.reward:g} is outside quality.reward, {low:g} to {high:g}: check it")
+            sentence = f"reward {body.reward:g} is outside quality.reward, {low:g} to {high:g}: check it"
+            raise RefusedRewardError(422, sentence, "range")
         if body.truncated and not body.done:
-            raise RefusedError(422, "truncated needs done: an episode that was cut off has ended")
+            raise RefusedRewardError(422, "truncated needs done: an episode that was cut off has ended")
         if following is not None and not following.single:
-            raise RefusedError(422, "next_observation is a batch: store one reward a request")
+            raise RefusedRewardError(422, "next_observation is a batch: store one reward a request")
         if body.next_mask is not None and following is None:
-            raise RefusedError(422, "next_mask needs next_observation: give both")
+            raise RefusedRewardError(422, "next_mask needs next_observation: give both")
         if body.truncated and following is None:
-            raise RefusedError(422, "next_observation is missing: an episode that was cut off needs it")
+            raise RefusedRewardError(422, "next_observation is missing: an episode that was cut off needs it")
         terminated = body.done and not body.truncated
         next_observation = next_mask = None
         if following is not None and not terminated:

@@ -31,12 +31,36 @@ def test_metrics_are_figures(client):
         assert line in text.splitlines(), line
 
 
-def test_alerts_and_dashboard_name_metrics_that_exist(full):
-    server = ProductionServer(full.config, open_queue(full.config.collect, full.folder), b"k" * 32)
+def exported_by(parts):
+    """The metrics of a server and of the loop as text."""
+    server = ProductionServer(parts.config, open_queue(parts.config.collect, parts.folder), b"k" * 32)
     server.statistics.add_request("/select_action", 200, 0.01)
     server.followed = 1.0
-    exported = prometheus_text(read_figures(full, 2e9)).decode() + server_text(server).decode()
+    text = prometheus_text(read_figures(parts, 2e9)).decode() + server_text(server).decode()
     server.close()
+    return text
+
+
+def alert(name):
+    """The expression of an alert."""
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())["groups"]
+    return next(rule["expr"] for group in groups for rule in group["rules"] if rule["alert"] == name)
+
+
+def test_the_alert_on_refusals_counts_every_metric_of_refusals(full):
+    """Of the filter and of servers, on both sides: a share of all that was sent."""
+    refusals = set(re.findall(r"^# TYPE (\S*refused\S*) counter", exported_by(full), re.MULTILINE))
+    assert refusals == {"rl_eval_loop_refused_total", "rl_eval_production_refused_rewards_total"}
+    refused, sent = alert("RlEvalRefused").split(">")
+    assert set(re.findall(r"rl_eval\w+", refused)) == refusals
+    at_once = "rl_eval_production_refused_rewards_total"
+    assert set(re.findall(r"rl_eval\w+", sent)) == {"rl_eval_loop_collected_total", at_once}
+    for side in (refused, sent):  # a sum with a part that nobody exports has no value
+        assert side.count("or vector(0)") == side.count("sum(") == 2
+
+
+def test_alerts_and_dashboard_name_metrics_that_exist(full):
+    exported = exported_by(full)
     names = set(re.findall(r"^(rl_eval\w+)", exported, re.MULTILINE))
     names |= set(re.findall(r"^# TYPE (\S+)", exported, re.MULTILINE))
     rules = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())["groups"]
