@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rl_eval.errors import InputError
 from rl_eval.production.audit import AuditError, AuditLog
-from rl_eval.production.canary.opening import audit_of, registry_of
+from rl_eval.production.canary.opening import audit_of
 from rl_eval.production.clock_check import check_clock, note_time
 from rl_eval.production.collector import Collector
 from rl_eval.production.config import ProductionConfig
@@ -53,11 +53,11 @@ def erase(config: ProductionConfig, unit: str, actor: str) -> Erased:
     with contextlib.ExitStack() as stack:
         store, key = open_for_erasing(config)
         stack.callback(store.close)
-        queue = open_queue(config.collect, config.path)
+        queue = open_queue(config.collect, config.path, create=False)
         stack.callback(queue.close)
         name = pseudonym(unit, key)
         _check(config, store, queue)
-        log, facts = _log(config), {"unit": mark(name)}
+        log, facts = audit_of(config), {"unit": mark(name)}
         log.append("erase", actor, {**facts, "state": "started"})
         erased = erase_pseudonym(config, name, store, queue)
         _log_end(log, actor, {**facts, "decisions": erased.decisions, "waiting": erased.waiting})
@@ -78,12 +78,13 @@ def erase_old(config: ProductionConfig, actor: str) -> int:
         UnfinishedError: a part went away meanwhile.
     """
     with contextlib.ExitStack() as stack:
-        store = open_store(config)
+        store = open_store(config, create=False)
         stack.callback(store.close)
-        queue = open_queue(config.collect, config.path)
+        queue = open_queue(config.collect, config.path, create=False)
         stack.callback(queue.close)
+        store.counts()  # where it is away, nothing is logged
         _check_queue(queue)
-        log, now = _log(config), time.time()
+        log, now = audit_of(config), time.time()
         log.append("erase", actor, {"old": True, "state": "started"})
         count = store.remove_old(now, config.privacy.retention)
         with _unfinished(count):
@@ -91,13 +92,6 @@ def erase_old(config: ProductionConfig, actor: str) -> int:
             note_time(store, now)
         _log_end(log, actor, {"old": True, "decisions": count})
         return count
-
-
-def _log(config: ProductionConfig) -> AuditLog:
-    log = audit_of(config)
-    if not log.path.exists():
-        registry_of(config).close()  # made now, since it is not made any more once the log has begun
-    return log
 
 
 def _check(config: ProductionConfig, store: Store, queue: Queue) -> None:

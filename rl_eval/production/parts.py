@@ -58,23 +58,26 @@ def open_parts(
     steady: Callable[[], float] = time.monotonic,
     *,
     create: bool = True,
+    create_registry: bool = True,
 ) -> Iterator[Parts]:
     """Open all parts, and close them at the end.
 
     Args:
         clock, steady: those of `Parts`.
-        create: whether a store and an embedded queue that are missing are created.
+        create: whether a store and a queue that are missing are created.
+        create_registry: the same of the registry.
 
     Raises:
         InputError: the folder cannot be created, or a part cannot be opened.
     """
     folder = config.path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be created ({error.strerror}): change `folder` in the config") from error
+    if create or create_registry:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be created ({error.strerror}): change `folder` in the config") from error
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(open_store(config, create)))
         queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder, create)))
-        registry = stack.enter_context(contextlib.closing(registry_of(config, clock)))
+        registry = stack.enter_context(contextlib.closing(registry_of(config, clock, create_registry)))
         yield Parts(config, store, queue, registry, audit_of(config, clock), clock, steady)

@@ -114,6 +114,24 @@ def test_redis_that_answers_before_it_has_written_is_refused(redis, name, value,
         client.close()
 
 
+@pytest.mark.parametrize("kind", QUEUES)
+def test_a_queue_that_is_missing_is_not_made_by_who_only_reads(kind, request, tmp_path):
+    config = queue_config(kind, request)
+    reader = open_queue(config, tmp_path, create=False)
+    for use in (reader.waiting, lambda: reader.take(1, 0.0), lambda: reader.put([b"a"])):
+        with pytest.raises(QueueError, match="serve and collect create the queue, so start one of them"):
+            use()
+    reader.close()
+    assert not list(tmp_path.iterdir())
+    writer = open_queue(config, tmp_path)
+    writer.put([b"a"])
+    reader = open_queue(config, tmp_path, create=False)
+    assert reader.waiting()[0] == 1
+    assert take_all(reader, 1) == [b"a"]
+    reader.close()
+    writer.close()
+
+
 def test_redis_that_lost_its_stream_or_group_is_used_again(redis, caplog):
     """As after FLUSHALL, or a failover to an empty replica."""
     queue, client = RedisQueue(redis.url, "lost", "g", 10), redis.client()

@@ -13,7 +13,7 @@ from rl_eval.errors import InputError
 from rl_eval.production.queues.kafka_queue import KafkaQueue
 from rl_eval.production.queues.later import LaterQueue
 from rl_eval.production.queues.postgres_queue import PostgresQueue
-from rl_eval.production.queues.protocol import Message, Queue, QueueError, QueueFullError
+from rl_eval.production.queues.protocol import Message, Queue, QueueError, QueueFullError, missing
 from rl_eval.production.queues.redis_queue import RedisQueue
 from rl_eval.production.queues.sqlite_queue import SqliteQueue
 
@@ -28,7 +28,7 @@ def open_queue(config: CollectConfig, folder: Path, create: bool = True) -> Queu
 
     Args:
         folder: where the files of embedded parts are.
-        create: whether an embedded queue that is missing is created; where not, it is opened once it is there.
+        create: whether a queue that is missing is created; where not, it is opened once it is there.
 
     Raises:
         InputError: the address is none that is read, a package is missing, or the queue cannot be used as it is.
@@ -47,13 +47,13 @@ def _open(config: CollectConfig, folder: Path, create: bool) -> Queue:
         if config.store.startswith("sqlite"):
             file = folder / f"{config.name}-queue.sqlite"
             if not create and not file.exists():
-                raise QueueError(f"{file} does not exist: serve and collect create the queue, so start one of them")
+                raise missing(f"{file} does not exist")
             return SqliteQueue(file, config.max_waiting)
-        return PostgresQueue(config.store, config.max_waiting)
+        return PostgresQueue(config.store, config.max_waiting, create)
     if scheme in ("redis", "rediss"):
-        return RedisQueue(config.queue, config.name, config.group, config.max_waiting)
+        return RedisQueue(config.queue, config.name, config.group, config.max_waiting, create=create)
     if scheme == "kafka":
-        return KafkaQueue(config.queue, config.name, config.group, config.settings)
+        return KafkaQueue(config.queue, config.name, config.group, config.settings, create)
     raise InputError(
         f"collect.queue={config.queue!r} is not a queue: give store, redis://HOST:PORT/DB or kafka://HOST:PORT"
     )

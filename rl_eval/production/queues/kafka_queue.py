@@ -13,7 +13,7 @@ from typing import Any
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.production.collection_config import RETENTION_S
-from rl_eval.production.queues.protocol import Message, QueueError
+from rl_eval.production.queues.protocol import Message, QueueError, missing
 from rl_eval.production.records import MAX_MESSAGE
 
 AUTH_VARIABLE = "RL_EVAL_KAFKA_AUTH"
@@ -31,15 +31,18 @@ class KafkaQueue:
         address: `kafka://HOST:PORT`, with more after commas; user and password are in `RL_EVAL_KAFKA_AUTH`.
         topic, group: their names.
         settings: of librdkafka.
+        create: whether a topic that is missing is created.
 
     Raises:
         InputError: a setting is refused, or the topic keeps its messages for too long.
-        QueueError: it is away.
+        QueueError: it is away, or there is no topic.
     """
 
     is_quick = False
 
-    def __init__(self, address: str, topic: str, group: str, settings: Mapping[str, str] | None = None):
+    def __init__(
+        self, address: str, topic: str, group: str, settings: Mapping[str, str] | None = None, create: bool = True
+    ):
         with imports_of_extra("kafka", "a queue of Kafka"):
             import confluent_kafka
             from confluent_kafka import admin
@@ -76,12 +79,14 @@ class KafkaQueue:
             raise InputError(f"collect.settings cannot be used ({_reason(error)}): see librdkafka's names") from error
         self._consumer_settings = {**common, **consuming}
         self._consumer: Any = None
-        self._make_topic()
+        self._make_topic(create)
 
-    def _make_topic(self) -> None:
+    def _make_topic(self, create: bool) -> None:
         try:
             topics = self._admin.list_topics(timeout=ANSWER_S).topics
             if self._topic not in topics:
+                if not create:
+                    raise missing(f"{self._label} has no topic {self._topic}")
                 keep = {"retention.ms": str(int(RETENTION_S * 1000))}
                 made = self._admin.create_topics(
                     [self._api.NewTopic(self._topic, 3, config=keep)], request_timeout=TOPIC_S

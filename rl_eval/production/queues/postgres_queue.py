@@ -9,11 +9,11 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from rl_eval.production.clock import SteadyClock
-from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError
+from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError, missing
 from rl_eval.production.store.database import Database, UnavailableError
 from rl_eval.production.store.tables import metadata, queue
 
@@ -27,17 +27,29 @@ class PostgresQueue:
     Args:
         address: of the store.
         most: messages that may wait.
+        create: whether a table that is missing is created.
+
+    Raises:
+        QueueError: it is away, or there is no table.
     """
 
     is_quick = False
 
-    def __init__(self, address: str, most: int):
+    def __init__(self, address: str, most: int, create: bool = True):
         self._database, self._most = Database(address), most
         with self._translated():
-            self._database.create(metadata)
+            if create:
+                self._database.create(metadata)
+            else:
+                self._require_table()
         self._holding: Connection | None = None
         self._counted = 0.0
         self._clock = SteadyClock()
+
+    def _require_table(self) -> None:
+        with self._database.reading() as connection:
+            if not inspect(connection).has_table(queue.name):
+                raise missing(f"{self._database.label} has no queue")
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

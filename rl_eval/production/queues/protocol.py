@@ -13,6 +13,11 @@ class QueueError(InputError):
     """The queue cannot be used at the moment: nothing of this was kept."""
 
 
+def missing(what: str) -> QueueError:
+    """The error of a queue that is not there, for who does not create it."""
+    return QueueError(f"{what}: serve and collect create the queue, so start one of them")
+
+
 class QueueFullError(QueueError):
     """More waits already than may."""
 

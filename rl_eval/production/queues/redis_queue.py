@@ -12,7 +12,7 @@ from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
-from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError
+from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError, missing
 from rl_eval.redis_credentials import ENVIRONMENT_VARIABLE
 
 log = logging.getLogger(__name__)
@@ -30,19 +30,20 @@ class RedisQueue:
         stream, group: their names.
         most: messages that may wait.
         idle_s: after which what a consumer has taken is another's.
+        create: whether a stream that is missing is created.
 
     Raises:
         InputError: the address is none, or Redis answers before it has written.
-        QueueError: it is away.
+        QueueError: it is away, or there is no stream.
     """
 
     is_quick = False
 
-    def __init__(self, address: str, stream: str, group: str, most: int, idle_s: float = IDLE_S):
+    def __init__(self, address: str, stream: str, group: str, most: int, idle_s: float = IDLE_S, create: bool = True):
         with imports_of_extra("redis", "a queue of Redis"):
             import redis
         self._errors, self._refusal = redis.RedisError, redis.ResponseError
-        self._stream, self._group, self._most, self._idle = stream, group, most, idle_s
+        self._stream, self._group, self._most, self._idle, self._create = stream, group, most, idle_s, create
         self._label = address.partition("?")[0]
         self._consumer = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._looked = float("-inf")
@@ -89,8 +90,10 @@ class RedisQueue:
 
     def _make_group(self) -> None:
         try:
-            self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+            self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=self._create)
         except self._refusal as error:
+            if "requires the key to exist" in str(error):
+                raise missing(f"{self._label} has no stream {self._stream}") from error
             if "BUSYGROUP" not in str(error):
                 raise
 

@@ -69,9 +69,9 @@ class MlflowRegistry:
                 self._artefacts.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise self._away(error) from error
-        elif not self.database.is_file():
-            raise self._missing()
         ready = self._readable()
+        if not (ready or create):
+            raise self._missing()
         with contextlib.nullcontext() if ready else locked(self.folder / "registry.lock", self.label), self._errors():
             self._store = SqlAlchemyStore(f"sqlite:///{self.database}")
             if not ready:

@@ -41,7 +41,7 @@ class Database:
     Args:
         address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
         folder: where a relative file of SQLite lies.
-        create: whether a file that is missing is created.
+        create: whether a file that is missing is created, with its folder.
 
     Raises:
         InputError: the address is none of them, or the driver is missing.
@@ -58,10 +58,8 @@ class Database:
                 raise InputError(f"{address!r} does not name a file: give sqlite:///FILE")
             self.file: Path | None = (folder / url.database).absolute()
             self.label = str(self.file)
-            try:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(f"{self.file.parent} cannot be created ({error.strerror}): name another") from error
+            if create:
+                _make_folder(self.file.parent)
             self.engine = create_engine(
                 f"sqlite:///{self.file}" if create else _existing(self.file),
                 connect_args={"timeout": BUSY_S},
@@ -170,6 +168,13 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be created ({error.strerror}): name another") from error
 
 
 def _existing(file: Path) -> URL:

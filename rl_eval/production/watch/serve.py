@@ -45,7 +45,7 @@ def serve_watch(
         )
     rate_of(config.serve)  # before it is asked for a page
     listener = listening_socket(host, port)
-    with contextlib.closing(listener), open_parts(config, create=False) as parts:
+    with contextlib.closing(listener), open_parts(config, create=False, create_registry=False) as parts:
         names = functools.cache(functools.partial(action_names, parts))  # a failure is not kept
         features = functools.cache(functools.partial(champion_features, parts))
         access = Access(token, loopback, changing=("/review",), people=True)
