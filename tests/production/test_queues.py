@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -112,6 +113,39 @@ def test_redis_that_answers_before_it_has_written_is_refused(redis, name, value,
     finally:
         client.config_set(name, needed)
         client.close()
+
+
+def test_redis_that_loses_its_durability_while_it_runs_is_away_until_it_has_it(redis, monkeypatch):
+    monkeypatch.setattr("rl_eval.production.queues.redis_queue.CHECK_S", 0.0, raising=False)
+    queue, client = RedisQueue(redis.url, "live", "g", 10), redis.client()
+    queue.put([b"a"])
+    try:
+        for name, value, needed in (("appendonly", "no", "yes"), ("appendfsync", "everysec", "always")):
+            client.config_set(name, value)
+            for use in (lambda: queue.put([b"b"]), queue.waiting, lambda: queue.take(1, 0.0)):
+                with pytest.raises(QueueError, match=f"has {name} {value}, and may lose .*: set {name} to {needed}"):
+                    use()
+            client.config_set(name, needed)
+            queue.put([b"c"])
+    finally:
+        client.config_set("appendonly", "yes")
+        client.config_set("appendfsync", "always")
+        client.close()
+    assert take_all(queue, 3, 5.0) == [b"a", b"c", b"c"]
+    queue.close()
+
+
+def test_how_redis_writes_is_asked_every_few_seconds_and_not_each_time(redis, monkeypatch):
+    queue, asked = RedisQueue(redis.url, "seldom", "g", 10), []
+    monkeypatch.setattr(queue, "_require_durable", asked.append, raising=False)
+    now = time.monotonic()
+    monkeypatch.setattr("rl_eval.production.queues.redis_queue.time", SimpleNamespace(monotonic=lambda: now))
+    for seconds in (0, 1, 4, 2):
+        now += seconds
+        queue.waiting()
+        queue.waiting()
+    queue.close()
+    assert [settings["appendonly"] for settings in asked] == ["yes"]
 
 
 @pytest.mark.parametrize("kind", QUEUES)

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 5.0
 IDLE_S = 30.0  # after which what a consumer has taken is another's
 LOOK_S = 5.0  # between looks for such messages
+CHECK_S = 5.0  # between looks whether it still writes before it answers
 BODY = b"b"
 
 
@@ -47,6 +48,7 @@ class RedisQueue:
         self._label = address.partition("?")[0]
         self._consumer = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._looked = float("-inf")
+        self._checked = time.monotonic()
         user, _, password = os.environ.get(ENVIRONMENT_VARIABLE, "").rpartition(":")
         options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
         options |= {"username": user or None, "password": password} if password else {}
@@ -70,19 +72,27 @@ class RedisQueue:
         # RESP3 answers with a mapping, RESP2 with names and values in turn.
         pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
         try:
-            self._require_durable({bytes(name): bytes(value) for name, value in pairs})
+            self._require_durable({name.decode(): value.decode() for name, value in pairs})
         except InputError:
             connection.disconnect()
             raise
 
-    def _require_durable(self, settings: dict[bytes, bytes]) -> None:
+    def _check(self) -> None:
+        """Ask a connected server again, every few seconds: `CONFIG SET` changes it while it runs."""
+        if time.monotonic() - self._checked < CHECK_S:
+            return
+        with contextlib.suppress(self._refusal):  # where the server does not say
+            self._require_durable(self._redis.config_get("append*"))
+        self._checked = time.monotonic()
+
+    def _require_durable(self, settings: dict[str, str]) -> None:
         """Refuse a server that answers before a record is on its disk.
 
         With `appendfsync everysec`, a server whose disk is slow answers up to two seconds before it writes, so that
         even the end of its process alone loses what it has acknowledged.
         """
         for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
-            if (has := settings.get(name.encode(), value.encode()).decode()) != value:
+            if (has := settings.get(name, value)) != value:
                 raise InputError(
                     f"{self._label} has {name} {has}, and may lose what it has acknowledged: set {name} to {value} in "
                     "its config"
@@ -103,12 +113,13 @@ class RedisQueue:
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
+            self._check()
             yield
         except self._errors as error:
             raise self._away(error) from error
         except QueueError:
             raise
-        except InputError as error:  # it came back with another config
+        except InputError as error:  # it has another config than at the start
             raise QueueError(str(error)) from error
 
     def put(self, messages: Sequence[bytes]) -> None:
