@@ -1,4 +1,9 @@
-"""Decisions that wait for a person, and what the person decided; rows of the store, each changed once."""
+"""Decisions that wait for a person, and what the person decided; rows of the store.
+
+A person's override is written in three steps: the row says what is decided (`deciding`), the audit log gets its line,
+and the row is `decided`. Who finds a row that is still `deciding` completes it, so it does not matter where a process
+ended.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
 
 from rl_eval.errors import InputError
 from rl_eval.production.review import Override, ReviewBound
@@ -17,7 +22,7 @@ from rl_eval.production.store.counters import add_counts
 from rl_eval.production.store.rows import chunks
 from rl_eval.production.store.tables import decisions, reviews
 
-WAITING, DECIDED = "waiting", "decided"
+WAITING, DECIDING, DECIDED = "waiting", "deciding", "decided"
 LEFT = "reviews_left"  # the counter of decisions that left the queue without a person
 MAX_REASON = 2_000  # characters
 MOST_NUMBERS = 1_000  # of an observation that a person is shown
@@ -32,7 +37,7 @@ class Review:
         at: seconds since 1970, of the decision.
         action: what the policy chose, from 0; or a list where actions are not numbered.
         confidence: of the policy; None where it states none.
-        override: what the person decided; None while it waits.
+        override: what the person decided; None until it counts.
         observation: what the policy decided on, as it is kept: coarsened, hashed or dropped by the privacy policy. At
             most `MOST_NUMBERS`; empty where the decision is no longer kept.
         legal: which actions were legal; None: all.
@@ -192,35 +197,77 @@ def read(store: Store, decision_id: str) -> Review | None:
     return None if row is None else _review(row)
 
 
-def decide(
-    store: Store,
-    decision_id: str,
-    action: Any,
-    reviewer: str,
-    at: float,
-    reason: str = "",
-    log: Callable[[Override], Any] = lambda override: None,
+def intend(
+    store: Store, decision_id: str, action: Any, reviewer: str, at: float, reason: str = "", log_size: int = 0
 ) -> Override:
-    """Record what a person decided; it counts from here on, whatever the policy chose.
+    """Keep what a person decided; nobody else can decide any more. It counts once `complete` was called.
 
     Args:
         at: seconds since 1970.
-        log: is called before it counts, while nobody else can decide; what it raises is raised, and nothing counts.
+        log_size: bytes of the audit log now, before which its line is not.
 
     Raises:
-        ReviewedError: nobody was asked about it, or somebody has decided; it was not logged.
-        InputError: no reviewer, or a text that is too long; it was not logged.
+        ReviewedError: nobody was asked about it, or somebody has decided.
+        InputError: no reviewer, or a text that is too long.
         UnavailableError: the store is away.
     """
     with store.database.writing() as connection:
-        row = connection.execute(select(reviews).where(reviews.c.decision_id == decision_id)).first()
+        row = _row_of(connection, decision_id)
         override = _override(row, decision_id, action, reviewer, at, reason)
         assert row is not None
-        text = json.dumps({**json.loads(row.body), "override": override.to_json()})
-        values = {"state": DECIDED, "resolved": at, "by": override.reviewer, "body": text}
-        connection.execute(update(reviews).where(reviews.c.decision_id == decision_id).values(**values))
-        log(override)
+        body = {**json.loads(row.body), "override": override.to_json(), "log_size": log_size}
+        _change(connection, decision_id, state=DECIDING, resolved=at, by=override.reviewer, body=json.dumps(body))
     return override
+
+
+def complete(store: Store, decision_id: str, log: Callable[[Override, int], Any]) -> None:
+    """Have what a person decided count from here on, whatever the policy chose; nothing where it counts already.
+
+    Args:
+        log: is called before, while nobody else can complete it, with `log_size`; what it raises is raised, and nothing
+            counts.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    with store.database.writing() as connection:
+        row = _row_of(connection, decision_id)
+        if row is None or row.state != DECIDING:
+            return
+        body = json.loads(row.body)
+        log(Override(**body["override"]), body.pop("log_size"))
+        _change(connection, decision_id, state=DECIDED, body=json.dumps(body))
+
+
+def withdraw(store: Store, decision_id: str) -> None:
+    """Have a decision wait again where what a person decided does not count.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    with store.database.writing() as connection:
+        row = _row_of(connection, decision_id)
+        if row is not None and row.state == DECIDING:
+            body = {name: value for name, value in json.loads(row.body).items() if name not in ("override", "log_size")}
+            _change(connection, decision_id, state=WAITING, resolved=None, by=None, body=json.dumps(body))
+
+
+def incomplete(store: Store) -> list[str]:
+    """The ids of what people decided and does not count yet, since a process ended or a part was away.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    with store.database.reading() as connection:
+        return list(connection.execute(select(reviews.c.decision_id).where(reviews.c.state == DECIDING)).scalars())
+
+
+def _row_of(connection: Connection, decision_id: str) -> Any:
+    return connection.execute(select(reviews).where(reviews.c.decision_id == decision_id)).first()
+
+
+def _change(connection: Connection, decision_id: str, **values: Any) -> None:
+    connection.execute(update(reviews).where(reviews.c.decision_id == decision_id).values(**values))
 
 
 def _override(row: Any, decision_id: str, action: Any, reviewer: str, at: float, reason: str) -> Override:
@@ -237,7 +284,7 @@ def _override(row: Any, decision_id: str, action: Any, reviewer: str, at: float,
 
 def _review(row: Any) -> Review:
     body: Mapping[str, Any] = json.loads(row.body)
-    override = Override(**body["override"]) if body.get("override") else None
+    override = Override(**body["override"]) if row.state == DECIDED else None
     observation = np.frombuffer(row.observation or b"", np.float32)[:MOST_NUMBERS]
     legal = None if row.mask is None else tuple(number == 1 for number in bytes(row.mask))
     return Review(

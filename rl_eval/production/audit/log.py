@@ -6,12 +6,13 @@ there are, and the hash of the last one. So a tail that was cut off shows, where
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,40 @@ class AuditLog:
             ) from error
         except (TypeError, ValueError) as error:
             raise AuditError(f"{self.path}: this cannot be a line of an audit log ({error})") from error
+
+    def size(self) -> int:
+        """How many bytes the log has; 0 where there is none.
+
+        Raises:
+            AuditError: it cannot be looked at.
+        """
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def since(self, size: int) -> Iterator[Entry]:
+        """The whole lines that were appended since the log had that size, and some before them.
+
+        Raises:
+            AuditError: it cannot be read.
+        """
+        try:
+            with open(self.path, "rb", opener=only_regular) as file:
+                # A line that was cut off was perhaps replaced since.
+                file.seek(max(0, size - 2 * MAX_LINE))
+                while line := file.readline(MAX_LINE + 1):
+                    with contextlib.suppress(ValueError):  # the first is perhaps a part of one
+                        yield parse(line)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> AuditError:
+        return AuditError(f"{self.path} cannot be read ({error.strerror or error}): make it readable, or name another")
 
     def _append(self, entries: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Head:
         descriptor = only_regular(str(self.path), os.O_RDWR | os.O_CREAT | os.O_APPEND)

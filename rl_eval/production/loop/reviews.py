@@ -13,6 +13,7 @@ from rl_eval.production.parts import Parts
 from rl_eval.production.registry import CHALLENGER, CHAMPION
 from rl_eval.production.review import ReviewBound, calibrate
 from rl_eval.production.watch.figures import BOUND
+from rl_eval.production.watch.overrides import complete_overrides
 
 LEAST, MOST = 200, 20_000  # decisions that calibrate
 GROWTH = 2.0  # calibrated again once there are so many times its decisions
@@ -68,7 +69,9 @@ def _bound(body: dict[str, Any]) -> ReviewBound:
 
 
 def update_queue(parts: Parts, now: float) -> int:
-    """Calibrate the bound, let decisions leave the queue that need no person any more, and put new ones into it.
+    """Complete overrides, calibrate the bound, and let decisions leave the queue and enter it.
+
+    Those leave it that need no person any more.
 
     Args:
         now: seconds since 1970.
@@ -76,6 +79,7 @@ def update_queue(parts: Parts, now: float) -> int:
     Returns:
         How many are new.
     """
+    complete_overrides(parts)
     if parts.config.loop.wrong_below is None:
         return 0
     bound = calibrate_champion(parts, now)

@@ -1,4 +1,4 @@
-"""A person's override: in the audit log first, since what is not logged does not count."""
+"""A person's override: in the audit log before it counts, and once, wherever a process ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.production import review_queue
+from rl_eval.production.audit import AuditError
 from rl_eval.production.parts import Parts
 from rl_eval.production.review import Override
 from rl_eval.production.store import UnavailableError
@@ -25,7 +26,9 @@ def record_override(parts: Parts, values: dict[str, Any], at: float, names: Sequ
 
     Raises:
         ReviewedError: nobody was asked, or somebody has decided.
-        InputError: a value is missing or not valid, or a part is away; nothing counts then.
+        AuditError: the audit log cannot be written; nothing counts.
+        InputError: a value is missing or not valid; nothing counts.
+        UnavailableError: the store is away. Its sentence says where this counts as soon as it is back.
     """
     unknown = sorted(values.keys() - {"decision_id", "action", "reviewer", "reason"})
     texts = [values.get("decision_id"), values.get("reviewer"), values.get("reason", "")]
@@ -45,18 +48,39 @@ def record_override(parts: Parts, values: dict[str, Any], at: float, names: Sequ
     legal = None if review is None or not isinstance(action, int) else review.legal
     if legal is not None and not (action < len(legal) and legal[action]):
         raise InputError(f"action {action} was not legal in decision {decision_id}: choose another")
-    logged: list[Override] = []
-
-    def log(override: Override) -> None:
-        parts.audit.append("override", override.reviewer, _facts(override))
-        logged.append(override)
-
+    complete_overrides(parts)
+    override = review_queue.intend(parts.store, decision_id, action, reviewer, at, reason, log_size=parts.audit.size())
     try:
-        return review_queue.decide(parts.store, decision_id, action, reviewer, at, reason, log)
+        try:
+            _complete(parts, decision_id)
+        except AuditError:
+            review_queue.withdraw(parts.store, decision_id)
+            raise
     except UnavailableError as error:
-        for override in logged:  # the store failed after the line was written
-            parts.audit.append("override_failed", override.reviewer, {**_facts(override), "error": str(error)})
-        raise
+        raise UnavailableError(
+            f"what {override.reviewer} decided is kept, and counts once the store can be written ({error.reason})",
+            error.reason,
+        ) from error
+    return override
+
+
+def complete_overrides(parts: Parts) -> None:
+    """Have every override count that a process has left in between.
+
+    Raises:
+        AuditError, UnavailableError: the audit log or the store is away.
+    """
+    for decision_id in review_queue.incomplete(parts.store):
+        _complete(parts, decision_id)
+
+
+def _complete(parts: Parts, decision_id: str) -> None:
+    def log(override: Override, log_size: int) -> None:
+        lines = parts.audit.since(log_size)
+        if not any(line.event == "override" and line.facts.get("decision_id") == decision_id for line in lines):
+            parts.audit.append("override", override.reviewer, _facts(override))
+
+    review_queue.complete(parts.store, decision_id, log)
 
 
 def _facts(override: Override) -> dict[str, Any]:

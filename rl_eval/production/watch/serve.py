@@ -34,6 +34,7 @@ def serve_watch(
         from rl_eval.production.parts import open_parts
         from rl_eval.production.serving_cost import rate_of
         from rl_eval.production.watch.app import make_app
+        from rl_eval.production.watch.overrides import complete_overrides
         from rl_eval.serving.security import MIN_TOKEN, Access, GuardedApp
         from rl_eval.serving.serve import run_app
     loopback = Url("http", host, 0).is_loopback
@@ -48,6 +49,8 @@ def serve_watch(
     with contextlib.closing(listener), open_parts(config, create=False, create_registry=False) as parts:
         names = functools.cache(functools.partial(action_names, parts))  # a failure is not kept
         features = functools.cache(functools.partial(champion_features, parts))
+        with contextlib.suppress(InputError):  # of a part that is away: the control loop does it later
+            complete_overrides(parts)
         access = Access(token, loopback, changing=("/review",), people=True)
         app = GuardedApp(make_app(parts, names, features), access, lambda path, status, seconds: None, {})
         show(f"{Url('http', host, listener.getsockname()[1])}  shows {config.name}; Ctrl-C ends it")

@@ -12,13 +12,14 @@ import pytest
 from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.audit import verify
+from rl_eval.production.loop.reviews import update_queue
 from rl_eval.production.records import LoggedDecision
 from rl_eval.production.review import ReviewBound
 from rl_eval.production.review_queue import Review
 from rl_eval.production.store import UnavailableError
 from rl_eval.production.watch import pages
 from rl_eval.production.watch.figures import read_figures
-from rl_eval.production.watch.overrides import record_override
+from rl_eval.production.watch.overrides import complete_overrides, record_override
 from tests.production.watch.conftest import NAMES
 
 HTML = {"accept": "text/html"}
@@ -70,20 +71,56 @@ def test_of_two_people_at_once_one_decides_and_the_other_is_not_logged(full, mon
     assert review_queue.read(full.store, "d-1").override.reviewer == decided[0]
 
 
-def test_an_override_that_the_store_did_not_take_is_logged_as_failed(client, full, monkeypatch):
-    writing = full.store.database.writing
+class KilledError(BaseException):
+    """As the end of a process: nothing catches it."""
+
+
+@pytest.mark.parametrize("restarted", ["watch", "loop"])
+@pytest.mark.parametrize("logged", [False, True])
+def test_an_override_whose_process_is_killed_counts_and_is_logged_once(full, monkeypatch, logged, restarted):
+    append = full.audit.append
+
+    def append_and_end(*arguments):
+        if logged:
+            append(*arguments)
+        raise KilledError
+
+    monkeypatch.setattr(type(full.audit), "append", lambda _, *arguments: append_and_end(*arguments))
+    with pytest.raises(KilledError):
+        record_override(full, {"decision_id": "d-1", "action": 1, "reviewer": "Ada"}, 1e9, NAMES)
+    monkeypatch.undo()
+    assert review_queue.read(full.store, "d-1").override is None
+    full.audit.append("verdict", "pytest")
+    if restarted == "loop":
+        update_queue(full, 1e9)
+    with pytest.raises(review_queue.ReviewedError, match="was decided by Ada"):
+        record_override(full, {"decision_id": "d-1", "action": 0, "reviewer": "Bob"}, 1e9, NAMES)
+    assert overrides(full) == [("override", "Ada")]
+    decided = review_queue.read(full.store, "d-1")
+    assert (decided.state, decided.override.action, decided.override.reviewer) == ("decided", 1, "Ada")
+    assert review_queue.counts(full.store) == {"waiting": 1, "decided": 1}
+
+
+def test_an_override_that_the_store_did_not_take_counts_once_it_is_back(client, full, monkeypatch):
+    writing, transactions = full.store.database.writing, []
 
     @contextlib.contextmanager
     def failing():
+        transactions.append(1)
         with writing() as connection:
             yield connection
-            raise UnavailableError("the disk is full")
+            if len(transactions) == 2:
+                raise UnavailableError("store.sqlite cannot be used", "the disk is full")
 
     monkeypatch.setattr(full.store.database, "writing", failing)
     answer = client.post("/review", json={"decision_id": "d-1", "action": 1, "reviewer": "Ada"})
     assert answer.status_code == 503
-    assert overrides(full) == [("override", "Ada"), ("override_failed", "Ada")]
-    assert review_queue.counts(full.store) == {"waiting": 2}
+    assert "decided is kept, and counts once the store can be written (the disk is full)" in answer.json()["detail"]
+    assert review_queue.counts(full.store) == {"deciding": 1, "waiting": 1}
+    assert client.get("/review", params={"decision_id": "d-1"}).json()["action"] == 0
+    complete_overrides(full)
+    assert overrides(full) == [("override", "Ada")]
+    assert client.get("/review", params={"decision_id": "d-1"}).json()["action"] == 1
 
 
 @pytest.mark.parametrize(
