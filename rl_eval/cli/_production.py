@@ -31,15 +31,18 @@ def check(config: Config) -> None:
     \b
       rl-eval production check production.yaml
 
+    If the registry has a champion, the features that the config names must be those of its observations.
+
     Exit status: 0 valid, 2 not.
     """  # fmt: skip
     import yaml
 
     from rl_eval.production.config import load_config
-    from rl_eval.production.loop.config_check import check_config
+    from rl_eval.production.loop.config_check import check_champion, check_config
 
     read = load_config(config)
     check_config(read)
+    check_champion(read)
     typer.echo(yaml.safe_dump(read.model_dump(), sort_keys=False).rstrip())
 
 

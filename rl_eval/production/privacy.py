@@ -108,7 +108,8 @@ class Privacy:
         position = {name: index for index, name in enumerate(names)}
         for name in config.features:
             if name not in position:
-                raise InputError(f"privacy.features: there is no feature {name!r}: {nearest(name, names)}see the names")
+                advice = f"{nearest(name, names)}use these names" if features else f"give numbers from 0 to {size - 1}"
+                raise InputError(f"privacy.features: there is no feature {name!r}: {advice}")
         self._config, self._key = config, key
         self._rules = [(position[name], rule) for name, rule in config.features.items()]
 

@@ -11,6 +11,7 @@ from rl_eval.errors import InputError
 from rl_eval.net import listening_socket
 from rl_eval.production.config import load_config
 from rl_eval.production.keyed_store import open_store
+from rl_eval.production.parts import open_parts
 from rl_eval.production.privacy import KEY_FILE
 
 
@@ -131,6 +132,38 @@ def test_what_a_config_names_has_to_be_there(tmp_path, capsys, command, text, se
     assert main(["production", command, str(path)]) == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "production").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("privacy: {features: {'4': {action: drop}}}", "there is no feature '4': give numbers from 0 to 3"),
+        ("quality: {features: [a, b, c]}", "names 3 features, and an observation has 4"),
+        ("quality: {features: [a, b, c, d, e]}", "names 5 features, and an observation has 4"),
+    ],
+)
+def test_check_compares_the_features_with_those_of_the_champion(tmp_path, capsys, runs, text, sentence):
+    right = "privacy: {features: {'3': {action: drop}}}"
+    file = write(tmp_path, f"name: a\n{text}\n")
+    assert main(["production", "check", str(file)]) == 0  # no champion yet
+    assert main(["production", "register", str(file), str(runs / "one")]) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+    assert main(["production", "register", str(write(tmp_path, f"name: a\n{right}\n")), str(runs / "one")]) == 0
+    assert main(["production", "check", str(file)]) == 0
+    capsys.readouterr()
+    write(tmp_path, f"name: a\n{text}\n")
+    assert main(["production", "check", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert "version 1, the champion, does not fit this config: " in " ".join(error.split())
+    assert sentence in " ".join(error.split())
+
+
+def test_check_says_that_the_registry_is_damaged(tmp_path, capsys):
+    file = write(tmp_path, "name: a\n")
+    with open_parts(load_config(file)) as parts:
+        (parts.registry.folder / "aliases.json").write_text("nothing")
+    assert main(["production", "check", str(file)]) == 2
+    assert "aliases.json cannot be read" in " ".join(capsys.readouterr().err.split())
 
 
 def test_serving_on_a_busy_port_names_the_keys_of_the_config(tmp_path, capsys):

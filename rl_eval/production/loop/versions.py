@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rl_eval.errors import InputError
 from rl_eval.production.parts import Parts
+from rl_eval.production.registered_policy import require_features
 from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, Version
 from rl_eval.run import Run, read_preprocessing, read_run
 from rl_eval.serving import source as sources
@@ -131,8 +132,9 @@ def _alias_for(parts: Parts, source: Source, aliases: Mapping[str, int], asked: 
     """The alias that a policy gets.
 
     Raises:
-        InputError: another version has it, or the policy is none that the champion can be compared with.
+        InputError: another version has it, or the policy fits neither the config nor the champion.
     """
+    require_features(parts.config, source)
     champion, challenger = aliases.get(CHAMPION), aliases.get(CHALLENGER)
     wanted = asked or (CHAMPION if champion is None else CHALLENGER)
     if wanted == CHAMPION and champion is None:

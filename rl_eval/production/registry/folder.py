@@ -19,7 +19,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rl_eval.production.registry import artefact
-from rl_eval.production.registry.protocol import ALIASES, Lineage, RegistryError, StaleAliasError, Version
+from rl_eval.production.registry.protocol import (
+    ALIASES,
+    Lineage,
+    MissingRegistryError,
+    RegistryError,
+    StaleAliasError,
+    Version,
+)
 from rl_eval.run import fsync, write_text
 from rl_eval.untrusted_files import read_bounded
 
@@ -132,7 +139,7 @@ class FolderRegistry:
 
     def _require_present(self) -> None:
         if not (self.folder / "versions").is_dir():
-            raise RegistryError(
+            raise MissingRegistryError(
                 f"{self.label} is not a registry, or is missing: put it back or name another, servers keep the "
                 "versions that they have"
             )

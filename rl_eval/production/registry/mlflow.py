@@ -23,7 +23,7 @@ from typing import Any
 from rl_eval.extras import imports_of_extra
 from rl_eval.production.registry import artefact
 from rl_eval.production.registry.folder import check_move, locked
-from rl_eval.production.registry.protocol import ALIASES, Lineage, RegistryError, Version
+from rl_eval.production.registry.protocol import ALIASES, Lineage, MissingRegistryError, RegistryError, Version
 from rl_eval.run import fsync, write_text
 from rl_eval.untrusted_files import read_bounded
 
@@ -198,7 +198,7 @@ class MlflowRegistry:
             raise self._away(error) from error
 
     def _missing(self) -> RegistryError:
-        return RegistryError(
+        return MissingRegistryError(
             f"{self.label} is missing: put it back or name another, servers keep the versions that they have"
         )
 

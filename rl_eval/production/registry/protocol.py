@@ -17,6 +17,10 @@ class RegistryError(InputError):
     """The registry is away, damaged or read-only: it is as it was, and servers keep the versions that they have."""
 
 
+class MissingRegistryError(RegistryError):
+    """There is no registry."""
+
+
 class StaleAliasError(RegistryError):
     """Somebody else has moved an alias since it was read: nothing was moved."""
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from rl_eval.errors import InputError
 from rl_eval.production.canary.assignment import assignment
@@ -21,26 +21,23 @@ from rl_eval.production.canary.evidence import Calls
 from rl_eval.production.clock_check import NOTE_S, check_clock, note_time
 from rl_eval.production.collector import SHAPES
 from rl_eval.production.recording import report_recording
+from rl_eval.production.registered_policy import Versions, load_policy
 from rl_eval.production.registry import RegistryError
 from rl_eval.production.server.arms import Arm, Arms
 from rl_eval.production.server.production_server import NO_CHAMPION, ProductionServer
 from rl_eval.production.serving_cost import report_served
 from rl_eval.production.store import Store, UnavailableError, WrongKeyError, WrongPolicyError
-from rl_eval.serving import source as sources
 
 log = logging.getLogger(__name__)
 COUNT_S = 5.0  # between counts of store and queue
 REMOVAL_S = 3600.0
 
 
-class Registry(Protocol):
+class Registry(Versions, Protocol):
     """What a server needs of a registry."""
 
     def aliases(self) -> Mapping[str, int]:
         """Alias -> number of a version."""
-
-    def load(self, number: int, target: Path) -> Any:
-        """Copy the checked files of a version to a new folder."""
 
 
 class Follower:
@@ -146,9 +143,7 @@ class Follower:
         if number not in self._arms:
             target = self._folder / str(number)
             shutil.rmtree(target, ignore_errors=True)
-            self._registry.load(number, target)
-            seed = int(number) % (1 << 31)
-            source = sources.load(policy_spec(target), seed=seed, trust=self._server.config.serve.trust)
+            source = load_policy(self._registry, number, target, trust=self._server.config.serve.trust)
             self._arms[number] = Arm(str(number), source)
         return self._arms[number]
 
@@ -230,17 +225,3 @@ def _size(shape: tuple[int, ...] | None) -> int:
 
 def _is_alike(one: Arm, other: Arm) -> bool:
     return one.served.spaces == other.served.spaces
-
-
-def policy_spec(folder: Path) -> str:
-    """What a copy of a version is served as: a run, or the one ONNX file in it.
-
-    Raises:
-        InputError: it is neither.
-    """
-    files = sorted(folder.rglob("*.onnx"))
-    if (folder / "run.json").exists():
-        return str(folder)
-    if len(files) == 1:
-        return f"onnx:{files[0]}"
-    raise InputError(f"a version holds neither a run nor one ONNX file, but {len(files)} of them: register another one")
