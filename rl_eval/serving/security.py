@@ -14,7 +14,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rl_eval.net import TOKEN_VARIABLE, TooLargeError, read_body
+from rl_eval.errors import InputError
+from rl_eval.net import TOKEN_VARIABLE, TooLargeError, Url, read_body
 from rl_eval.serving.bodies import MAX_BODY
 from rl_eval.serving.refusals import ERRORS, json_text, refusal_of
 
@@ -42,6 +43,31 @@ class Access:
     loopback: bool = True
     changing: Sequence[str] = CHANGING
     people: bool = False
+
+    @classmethod
+    def at_address(
+        cls,
+        host: str,
+        token: str | None,
+        key: str = "--host",
+        *,
+        changing: Sequence[str] = CHANGING,
+        people: bool = False,
+    ) -> Access:
+        """The access of a server that listens there; `key` is what named the host.
+
+        Raises:
+            InputError: the token is short, or other machines could ask without one.
+        """
+        loopback = Url("http", host, 0).is_loopback
+        if token is not None and len(token) < MIN_TOKEN:
+            raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
+        if token is None and not loopback:
+            raise InputError(
+                f"{key} {host} lets other machines ask: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} characters "
+                "or more"
+            )
+        return cls(token, loopback, changing, people)
 
     def refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
         """The status and sentence for a request that is refused; None if it passes."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
-from rl_eval.net import TOKEN_VARIABLE, UVICORN, Url, listening_socket
+from rl_eval.net import UVICORN, Url, listening_socket
 
 if TYPE_CHECKING:
     from rl_eval.serving.server import PolicyServer
@@ -63,16 +63,9 @@ def serve(
 
         from rl_eval.serving import source as sources
         from rl_eval.serving.app import guarded
-        from rl_eval.serving.security import MIN_TOKEN, Access
+        from rl_eval.serving.security import Access
         from rl_eval.serving.server import KEEP_DECISIONS, PolicyServer
-    loopback = Url("http", host, 0).is_loopback
-    if token is not None and len(token) < MIN_TOKEN:
-        raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
-    if not loopback and token is None:
-        raise InputError(
-            f"--host {host} allows requests from other machines: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} "
-            "characters or more"
-        )
+    access = Access.at_address(host, token)
     threadpool_limits(1, user_api="blas")  # two threads on a small matrix are slower than one
     source = sources.load(spec, seed=int.from_bytes(os.urandom(4), "big"), trust=trust)
     own = folder or FOLDER / f"{source.name}-{source.policy.version[:8]}"
@@ -85,9 +78,9 @@ def serve(
         run.remove_leftovers(own)
         server = PolicyServer(source, own, update_after=update_after, keep=keep or KEEP_DECISIONS)
         try:
-            app: ASGIApp = guarded(server, Access(token, loopback))
+            app: ASGIApp = guarded(server, access)
             address = Url("http", host, listener.getsockname()[1])
-            for line in greeting(server, address, token is not None, loopback):
+            for line in greeting(server, address, token is not None, access.loopback):
                 show(line)
             return run_app(app, listener)
         finally:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
-from rl_eval.net import TOKEN_VARIABLE, Url, listening_socket
+from rl_eval.net import Url, listening_socket
 
 PURPOSE = "the page over all runs"
 
@@ -38,24 +37,15 @@ def serve(
         InputError: the folder or the address cannot be used.
     """
     with imports_of_extra("serve", PURPOSE):
-        from rl_eval.serving.security import MIN_TOKEN, Access, GuardedApp
+        from rl_eval.serving.security import Access, GuardedApp
         from rl_eval.serving.serve import run_app
         from rl_eval.view.app import make_app
         from rl_eval.view.runs import Runs
-    loopback = Url("http", host, 0).is_loopback
-    if token is not None and len(token) < MIN_TOKEN:
-        raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
-    if not loopback and token is None:
-        raise InputError(
-            f"--host {host} shows the runs to other machines: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} "
-            "characters or more"
-        )
+    access = Access.at_address(host, token, changing=(), people=True)
     runs = Runs(outputs, on_read)
     listener = listening_socket(host, port)
     with contextlib.closing(listener):
-        app = GuardedApp(
-            make_app(runs), Access(token, loopback, (), people=True), lambda path, status, seconds: None, {}
-        )
+        app = GuardedApp(make_app(runs), access, lambda path, status, seconds: None, {})
         address = Url("http", host, listener.getsockname()[1])
         show(f"{address}  shows {len(runs.listing().entries):,} runs in {outputs}; Ctrl-C ends it")
         return run_app(app, listener)

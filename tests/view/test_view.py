@@ -261,7 +261,7 @@ def test_other_machines_need_the_token(outputs):
 
 
 def test_the_server_refuses_other_addresses_without_a_token(outputs):
-    with pytest.raises(InputError, match="shows the runs to other machines: set RL_EVAL_TOKEN"):
+    with pytest.raises(InputError, match="lets other machines ask"):
         serve(outputs, host="0.0.0.0", port=0, token=None)
     with pytest.raises(InputError, match="choose one of at least 16"):
         serve(outputs, host="0.0.0.0", port=0, token="short")

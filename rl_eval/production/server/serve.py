@@ -10,9 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
-from rl_eval.net import TOKEN_VARIABLE, Url, listening_socket
+from rl_eval.net import Url, listening_socket
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.keyed_store import open_for_serving
 from rl_eval.production.queues import open_queue
@@ -41,13 +40,9 @@ def serve(config: ProductionConfig, registry: Any, *, token: str | None, show: C
         from rl_eval.production.server.app import guarded
         from rl_eval.production.server.follower import Follower
         from rl_eval.production.server.production_server import ProductionServer
-        from rl_eval.serving.security import MIN_TOKEN, Access
+        from rl_eval.serving.security import Access
     host, port = config.serve.host, config.serve.port
-    loopback = Url("http", host, 0).is_loopback
-    if not loopback and token is None:
-        raise InputError(f"serve.host {host} lets other machines ask: set {TOKEN_VARIABLE} to a secret")
-    if token is not None and len(token) < MIN_TOKEN:
-        raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
+    access = Access.at_address(host, token, "serve.host")
     threadpool_limits(1, user_api="blas")  # two threads on a small matrix are slower than one
     with contextlib.ExitStack() as stack:
         store, key = open_for_serving(config)
@@ -64,4 +59,4 @@ def serve(config: ProductionConfig, registry: Any, *, token: str | None, show: C
         stack.callback(stop.set)
         threading.Thread(target=follower.run, args=(stop,), daemon=True, name="follower").start()
         show(f"{Url('http', host, listener.getsockname()[1])}  serves {config.name}; Ctrl-C ends it")
-        return run_app(guarded(server, Access(token, loopback)), listener)
+        return run_app(guarded(server, access), listener)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
-from rl_eval.net import TOKEN_VARIABLE, Url, listening_socket
+from rl_eval.net import Url, listening_socket
 from rl_eval.production.config import ProductionConfig
 
 
@@ -35,15 +35,9 @@ def serve_watch(
         from rl_eval.production.serving_cost import rate_of
         from rl_eval.production.watch.app import make_app
         from rl_eval.production.watch.overrides import complete_overrides
-        from rl_eval.serving.security import MIN_TOKEN, Access, GuardedApp
+        from rl_eval.serving.security import Access, GuardedApp
         from rl_eval.serving.serve import run_app
-    loopback = Url("http", host, 0).is_loopback
-    if token is not None and len(token) < MIN_TOKEN:
-        raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
-    if token is None and not loopback:
-        raise InputError(
-            f"--host {host} lets other machines ask: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} characters or more"
-        )
+    access = Access.at_address(host, token, changing=("/review",), people=True)
     rate_of(config.serve)  # before it is asked for a page
     listener = listening_socket(host, port)
     with contextlib.closing(listener), open_parts(config, create=False, create_registry=False) as parts:
@@ -51,7 +45,6 @@ def serve_watch(
         features = functools.cache(functools.partial(champion_features, parts))
         with contextlib.suppress(InputError):  # of a part that is away: the control loop does it later
             complete_overrides(parts)
-        access = Access(token, loopback, changing=("/review",), people=True)
         app = GuardedApp(make_app(parts, names, features), access, lambda path, status, seconds: None, {})
         show(f"{Url('http', host, listener.getsockname()[1])}  shows {config.name}; Ctrl-C ends it")
         return run_app(app, listener)
