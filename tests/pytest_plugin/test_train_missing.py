@@ -1,0 +1,81 @@
+"""`--rl-train-missing` runs train.py of the project."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.pytest_plugin.pole_project import SPREAD, TRAIN, not_judged, output
+
+pytest_plugins = "pytester"
+
+
+def test_train_missing_trains_what_the_suite_needs_and_no_more(project):
+    (project.path / "suites" / "pole.yaml").write_text(SPREAD)
+    (project.path / "train.py").write_text(TRAIN)
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
+    result.assert_outcomes(passed=2)
+    assert "training with env=cartpole agent=ppo -m seed=1,2" in output(result)
+    again = project.runpytest_inprocess("suites/", "--rl-train-missing")
+    again.assert_outcomes(passed=2)
+    assert "training with" not in output(again)
+
+
+def test_train_missing_trains_one_seed_twice(project):
+    text = SPREAD.replace("count: 2", "count: 2, same_seed: true").replace(
+        "mean_return_seed_std", "same_seed_return_std"
+    )
+    (project.path / "suites" / "pole.yaml").write_text(text)
+    (project.path / "train.py").write_text(TRAIN)
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
+    result.assert_outcomes(passed=2)
+    assert output(result).count("training with env=cartpole agent=ppo seed=42") == 2
+
+
+def test_training_that_fails_is_an_error_with_its_last_line(project):
+    (project.path / "train.py").write_text("import sys\nprint('starting')\nsys.exit('error: no such thing')\n")
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
+    assert not_judged(result) == 4
+    result.stdout.fnmatch_lines(
+        ["*: `python train.py env=cartpole agent=ppo` ended with status 1: error: no such thing"]
+    )  # fmt: skip
+
+
+STOPPABLE = """\
+import signal, sys, time
+from pathlib import Path
+
+def stop(number, frame):
+    Path("stopped.txt").write_text(str(number))
+    sys.exit(130)
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, stop)
+Path("training.txt").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 2)])
+def test_a_signal_to_pytest_alone_stops_the_training(project, number, status):
+    (project.path / "train.py").write_text(STOPPABLE)
+    command = [sys.executable, "-m", "pytest", "suites/", "--rl-train-missing"]
+    process = project.popen(command)
+    while not (project.path / "training.txt").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    process.wait(timeout=60)
+    assert process.returncode == status
+    assert (project.path / "stopped.txt").read_text() == str(int(number))
+
+
+def test_train_missing_without_train_py(project):
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
+    assert not_judged(result) == 4
+    result.stdout.fnmatch_lines(
+        ["NOT JUDGED suites/pole.yaml: --rl-train-missing runs *train.py, which does not exist*"]
+    )
