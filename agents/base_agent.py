@@ -62,7 +62,7 @@ class BaseAgent:
         self.observation_space: gym.Space = envs.single_observation_space
         self.action_space: gym.Space = envs.single_action_space
         self.obs_size = int(gym.spaces.flatdim(self.observation_space))
-        # What numbers of an observation become beside themselves; None: nothing.
+        # The bins that are added to the numbers of an observation; None: none.
         self.encoding = fit(random_observations(envs, ranks), config.input_bins) if config.input_bins else None
         self.obs = np.zeros((envs.num_envs, self.obs_size), np.float32)
         self.mask: np.ndarray | None = None  # [N, A] actions that are legal in `obs`; None: all

@@ -108,7 +108,7 @@ class OnPolicyConfig:
     normalize_advantage: bool = True
     clip_obs: Positive = 10.0  # bounds of normalised observations
     clip_reward: Positive = 10.0  # bounds of normalised rewards
-    input_bins: Annotated[int, Ge(0), Le(256)] = 0  # of each number of an observation, beside it; see `agents.encoding`
+    input_bins: Annotated[int, Ge(0), Le(256)] = 0  # of each number of an observation, added; see `agents.encoding`
     reward_prior_count: NonNegative = 0.0  # Stable-Baselines3 uses 1e-4
     log_std_init: float = 0.0  # continuous actions: log of the first standard deviation
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -204,7 +204,7 @@ class QNetworkConfig:
     perceptron sees is the tokens after one layer of multi-head attention (Vaswani et al. 2017).
 
     With `candidates` the observation is `context` features and then as many features for each action. The same weights
-    score every action, so that what is learned of one holds for all, wherever it stands; see `CandidateAttention`.
+    score every action, so what is learned of one holds for all, in any position; see `CandidateAttention`.
     """
 
     __pydantic_config__ = STRICT
@@ -298,7 +298,7 @@ class DQNConfig:
     normalize_obs: bool = False  # running mean and variance, frozen for evaluation
     normalize_reward: bool = False  # divide by the deviation of the discounted return
     clip_obs: Positive = 10.0  # bounds of normalised observations
-    input_bins: Annotated[int, Ge(0), Le(256)] = 0  # of each number of an observation, beside it; see `agents.encoding`
+    input_bins: Annotated[int, Ge(0), Le(256)] = 0  # of each number of an observation, added; see `agents.encoding`
     network: QNetworkConfig = field(default_factory=QNetworkConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     agents: AgentsConfig = field(default_factory=AgentsConfig)

@@ -87,7 +87,7 @@ def hold(
 def mean_squared_gradients(network: nn.Module, scores: Callable[[Tensor], Tensor], inputs: Tensor) -> np.ndarray:
     """Mean over rows of Σₖ (∂ scoreₖ / ∂θ)², float32 `[P]` in the order of the network's parameters.
 
-    The gradients of a row have to be squared before they are added, so each is taken alone.
+    The gradients of a row have to be squared before they are added, so each is taken on its own.
 
     Args:
         scores: network inputs `[1, D]` to scores `[K]` of that row.

@@ -79,7 +79,7 @@ def fit(obs: np.ndarray, bins: int) -> Encoding:
     """Bins between quantiles of each column of observations `[R, D]`.
 
     Quantiles that are equal are one edge. A column with a single bin is left out: the encoding would be the number
-    itself, but for its scale.
+    itself, on another scale.
     """
     columns, low, width = [], [], []
     for column, values in enumerate(np.asarray(obs, np.float32).T):
@@ -94,7 +94,7 @@ def fit(obs: np.ndarray, bins: int) -> Encoding:
 
 
 def network_inputs(obs: np.ndarray, moments: Moments | None, clip: float, encoding: Encoding | None) -> np.ndarray:
-    """Observations `[…, D]` as networks take them: normalised, and beside that their positions in bins, `[…, D + K]`.
+    """Observations `[…, D]` as networks take them: normalised, and then their positions in bins, `[…, D + K]`.
 
     Args:
         moments: of the observations; None: they are not normalised.

@@ -78,7 +78,7 @@ def q_network_to_onnx(
 ) -> bytes:
     """The Q-network of a snapshot of DQN as the bytes of an ONNX file.
 
-    As `actor_to_onnx`, with `q_values` `[N, A]` in the units of the training reward beside `action`.
+    As `actor_to_onnx`, with `q_values` `[N, A]` in the units of the training reward, in addition to `action`.
 
     Args:
         arrays, meta: from `q_policy.pack` and `q_policy.metadata`.

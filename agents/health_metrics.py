@@ -29,7 +29,7 @@ NAMES = (
     "behaviour_kl",  # the same after the update
     "repeated",  # 1 if the rollout is the one that was measured before
     "initial_kl",  # of the policy from its first weights, on observations of the first rollout
-    "greedy_share",  # of the most frequent most likely action; Discrete actions alone
+    "greedy_share",  # of the most frequent most likely action; Discrete actions only
     "dormant_share",  # of hidden units
     "saturated_share",  # of tanh units
     "reward_autocorrelation",  # of one step and the next in an episode

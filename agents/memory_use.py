@@ -1,4 +1,4 @@
-"""The memory that an agent takes, from its config alone: before anything is allocated.
+"""The memory that an agent takes, computed from its config, before anything is allocated.
 
 Only what grows with the config counts, and each estimate is a lower bound of that: a config that is refused for its
 memory could not have been trained. A registered body is not counted, since nothing is known of its size.

@@ -23,7 +23,7 @@ def registered_body(
         ValueError: it cannot be made, or does not map `[B, inputs]` to `[B, F]`.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(rng.integers(2**31)))  # of the CPU alone
+        torch.default_generator.manual_seed(int(rng.integers(2**31)))  # only that of the CPU
         try:
             module = make_body(name, inputs, kwargs)
             with torch.no_grad():

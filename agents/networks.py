@@ -48,7 +48,7 @@ def xavier(layer: nn.Linear, rng: np.random.Generator) -> nn.Linear:
 def linear(
     inputs: int, outputs: int, gain: float, config: NetworkConfig | QNetworkConfig, rng: np.random.Generator
 ) -> nn.Linear:
-    """A linear layer with first weights as the config says; `gain` is for orthogonal ones alone."""
+    """A linear layer with first weights as the config says; `gain` is only for orthogonal ones."""
     layer = nn.Linear(inputs, outputs)
     return xavier(layer, rng) if config.init == "xavier" else orthogonal(layer, gain, rng)
 

@@ -106,7 +106,7 @@ class RewardScale:
         return cls(np.zeros(n_envs), Moments(count, np.asarray(mean), np.asarray(m2)))
 
     def moments_to_json(self) -> dict[str, float]:
-        """The moments alone, exact through JSON."""
+        """Only the moments, exact through JSON."""
         return {"count": self.moments.count, "mean": float(self.moments.mean), "m2": float(self.moments.m2)}
 
 

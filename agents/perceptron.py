@@ -134,7 +134,7 @@ class Perceptron:
                     upstream *= hidden > 0.0
 
     def backward_last(self, upstream: np.ndarray) -> np.ndarray:
-        """Write the gradient of the last layer alone; returns the derivative by its inputs, `[B, F]`."""
+        """Write only the gradient of the last layer; returns the derivative by its inputs, `[B, F]`."""
         last = self._layers[-1]
         np.matmul(upstream.swapaxes(-1, -2), last.inputs, out=last.weight_gradient)
         np.matmul(self._buffers_of(upstream.shape[-2]).ones, upstream, out=last.bias_gradient)

@@ -121,7 +121,7 @@ class NetworkPolicy:
         """Logits of legal actions, or means, `[N, A]`, and the critic's estimates `[N]`, in one pass, for serving.
 
         Args:
-            exact: whether a row's bits are the same whatever the others are, as those of `act`; else they are those
+            exact: whether a row's bits do not depend on the other rows, like those of `act`; else they are those
                 of a batch of N, as in training.
         """
         inputs = self._inputs(obs)

@@ -48,9 +48,9 @@ class CandidateAttention(nn.Module):
     """Observations `[B, P + K · C]` to `[B · K, 2 · W]`: a token for each candidate, and one for the context.
 
     The context asks all candidates by one layer of multi-head attention (pooling by attention: Lee et al., *Set
-    Transformer*, ICML 2019, eq. 11), with a residual connection, and each candidate is scored beside the answer. All
-    candidates share their weights, so another order of them gives the values in that order. A candidate whose features
-    are all 0 is absent, and is not asked.
+    Transformer*, ICML 2019, eq. 11), with a residual connection, and each candidate is scored together with the answer.
+    All candidates share their weights, so another order of them gives the values in that order. A candidate whose
+    features are all 0 is absent, and is not asked.
     """
 
     def __init__(self, obs_size: int, config: QNetworkConfig, rng: np.random.Generator):

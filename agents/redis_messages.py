@@ -1,6 +1,6 @@
 """Messages between processes that train together: a stream on a Redis server, bounded, in one order for all.
 
-Every message has the name and a number of its sender. The server adds the next number of a sender alone, so a message
+Every message has the name and a number of its sender. The server adds only the next number of a sender, so a message
 that is sent again after a broken connection is there once. Messages of the last seconds are kept here: a server that
 was restarted from a file that lacks them gets them again. With `--appendonly yes` Redis writes its file at least every
 two seconds, so that nothing is lost that it has answered.

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class RedisServer:
-    """A connection to a server, made again whenever it breaks.
+    """A connection to a server, made again each time it breaks.
 
     Args:
         purpose: what needs it, as the beginning of a sentence, such as `replay.storage=redis://…`.

@@ -2,7 +2,7 @@
 
 Each collects from its own environments and draws from its own generators. Their updates are computed together, on the
 parameters `[S, P]` of all: every product of matrices is one of a seed's own, so that each seed gets the bits that it
-gets alone, and everything between the products is one operation on the arrays of all.
+gets on its own, and everything between the products is one operation on the arrays of all.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Seeds:
     """
 
     def __init__(self, agents: Sequence[OnPolicyAgent]):
-        self._stacks: dict[tuple[int, ...], _Stack] = {}  # the latest alone: seeds end at different times
+        self._stacks: dict[tuple[int, ...], _Stack] = {}  # only the latest: seeds end at different times
         config = agents[0].config
         together = all(agent.closed_form is not None and agent.network.discrete for agent in agents)
         special = config.network.shared or getattr(config, "all_actions", False)

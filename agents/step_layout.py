@@ -1,6 +1,6 @@
 """Steps of N environment copies as bytes, and back: what one process sends to others to learn from.
 
-Both sides know the shapes, so the bytes describe nothing but themselves: reading them runs no code and takes no more
+Both sides know the shapes, so the bytes need no description: reading them runs no code and takes no more
 memory than they do.
 """
 
@@ -74,7 +74,7 @@ class StepLayout:
             raise ValueError(
                 f"another process sends steps of {sizes[0]} copies with {sizes[1]} numbers an observation and "
                 f"{sizes[2]} actions, and this one has {own[0]}, {own[1]} and {own[2]}: processes that train together "
-                "have the same config but for their seed; give others a database of their own (redis://host:port/1)"
+                "have the same config except for their seed; give others a database of their own (redis://host:port/1)"
             )
         try:
             steps, offset = [], _HEADER.size

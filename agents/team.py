@@ -132,7 +132,7 @@ class TeamDQN(DQN):
         return team - without
 
     def learn_from(self, columns: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Agents of a team learn in training alone.
+        """Agents of a team learn only in training.
 
         Raises:
             ValueError: always.

@@ -1,4 +1,4 @@
-"""Decisions a second through collection, beside `rl-eval serve` of the same policy, in turn.
+"""Decisions a second through collection, compared with `rl-eval serve` of the same policy, in turn.
 
     python -m benchmarks.collection [--size 64] [--clients 16] [--seconds 5] [--rounds 3] [--json]
 

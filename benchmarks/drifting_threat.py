@@ -1,4 +1,4 @@
-"""Forgetting on drifting threat traffic: plain fine-tuning beside EWC, `python -m benchmarks.drifting_threat`.
+"""Forgetting on drifting threat traffic: plain fine-tuning compared with EWC, `python -m benchmarks.drifting_threat`.
 
 Traffic comes in four periods, each with attacks and benign services of its own. A policy learns from the logged
 decisions of its predecessor, one period after the other, and is not shown a period again, except by replay. After each

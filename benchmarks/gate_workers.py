@@ -1,10 +1,10 @@
-"""How much sooner a gate ends when two workers play its episodes: two beside one, and one process without any.
+"""How much sooner a gate ends when two workers play its episodes: two compared with one, and one process without any.
 
     python -m benchmarks.gate_workers [--run RUN] [--episodes 400] [--engine ray|processes] [--rounds R] [--json]
 
 Every side judges the same LunarLander episodes by the same suite, and all verdicts must be equal. Workers are started
 and have loaded the policy before anything is timed; Ray has two CPUs. With one worker a call takes both of them, so
-that it has no other beside it. Without --run a policy is trained for 150,000 env steps first, which hovers: its
+that no other runs at the same time. Without --run a policy is trained for 150,000 env steps first, which hovers: its
 episodes are long.
 """
 

@@ -103,7 +103,7 @@ def a_resumed_agent_goes_on_to_the_same_bytes(name: str, device: str) -> str:
 
 @contextlib.contextmanager
 def refusing_to_wait() -> Iterator[None]:
-    """Within: whatever makes the host wait for a GPU raises."""
+    """Inside, anything that makes the host wait for a GPU raises."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -228,11 +228,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for title, check in checks(args.device).items():
         started = time.perf_counter()
         try:
-            said = f"ok      {check()}"
+            line = f"ok      {check()}"
         except Exception as error:  # the other checks go on
-            said = f"FAILED  {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        results["checks"][title] = said
-        print(f"{said[:8]}{title} ({time.perf_counter() - started:.1f} s): {said[8:]}", file=sys.stderr, flush=True)
+            line = f"FAILED  {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        results["checks"][title] = line
+        print(f"{line[:8]}{title} ({time.perf_counter() - started:.1f} s): {line[8:]}", file=sys.stderr, flush=True)
     for name in ("ppo", "dqn"):
         for width in (64,) if args.quick else (64, 256, 1024):
             for device in dict.fromkeys((args.device, "cpu")):
@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"{name}, width {width}, {device}: {rate:,.0f} env steps a second", file=sys.stderr, flush=True)
     if args.json:
         print(as_json("gpu", results))
-    return int(any(said.startswith("FAILED") for said in results["checks"].values()))
+    return int(any(line.startswith("FAILED") for line in results["checks"].values()))
 
 
 if __name__ == "__main__":

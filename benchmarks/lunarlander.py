@@ -56,7 +56,7 @@ def checking() -> Check:
     from rl_eval import domains, seeding
     from rl_eval.rollout import stream
 
-    # One process, whatever training uses: only one side would have a worker.
+    # One process, also where training uses more: only one side would have a worker.
     config = domains.validate({"name": "lunarlander", "backend": "gymnasium", "workers": 1})
     vector = domains.make(config, n_envs=COPIES, part="test", autoreset=False)
 

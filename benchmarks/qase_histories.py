@@ -36,7 +36,7 @@ HISTORIES = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """The trained agent beside the sort on the test cycles of one history.
+    """The trained agent compared with the sort on the test cycles of one history.
 
     Attributes:
         run: without its files.
@@ -94,7 +94,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="data seeds of the histories of each kind")
-    parser.add_argument("--cycles", type=int, nargs="+", default=[], help="these lengths alone")
+    parser.add_argument("--cycles", type=int, nargs="+", default=[], help="only these lengths")
     parser.add_argument("--overrides", nargs="+", default=[], help="of train.py, such as agent=a2c")
     arguments = parser.parse_args()
     print("cycles  signal  seed  test    sort   agent  difference          trials' p  judged  seconds", flush=True)

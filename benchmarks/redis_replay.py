@@ -1,4 +1,4 @@
-"""Microseconds per call of experience replay on a Redis server of this machine, beside replay in memory.
+"""Microseconds per call of experience replay on a Redis server of this machine, compared with replay in memory.
 
     python -m benchmarks.redis_replay [--capacity C] [--rounds R] [--json]
 

@@ -1,4 +1,4 @@
-"""Latency and throughput of the policy server beside a plain handler and MLflow's server, in turn.
+"""Latency and throughput of the policy server, compared with a plain handler and MLflow's server, in turn.
 
     python -m benchmarks.serving [--clients 1,8,64] [--seconds 3] [--rounds 3] [--json]
 

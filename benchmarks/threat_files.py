@@ -84,7 +84,7 @@ def generate(rows: int, seed: int) -> dict[str, np.ndarray]:
         "depth": rng.integers(0, 6, rows) * (rng.random(rows) < 0.4),
     }
     score = _score(columns, service, state, protocol, rng)
-    # the highest scores are attacks, but for noise, which no model can know
+    # the highest scores are attacks, except for noise, which no model can know
     score = score / score.std() + 0.08 * rng.logistic(size=rows)
     attack = score > np.quantile(score, 1 - PREVALENCE)
     names = {"service": np.array(SERVICES)[service], "state": np.array(STATES)[state]}

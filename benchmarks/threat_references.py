@@ -1,4 +1,4 @@
-"""Cost per flow of the tuned agents beside supervised learning at the same prices.
+"""Cost per flow of the tuned agents, compared with supervised learning at the same prices.
 
     python -m benchmarks.threat_references [--data DIR] [--only NAME …] [--agents ppo dqn a2c] [--seeds 1 2 3 4 5]
         [--part validation] [--overrides …]

@@ -3,9 +3,9 @@
     python -m benchmarks.webtest_branches --url http://127.0.0.1:8001/ --data FOLDER --coverage /opt/app/bin/coverage \\
         --serve '-m datasette data.db --port 8001' --source datasette baseline:random baseline:novelty outputs/RUN
 
-For each policy the application is started anew under `coverage run --branch`, in a fresh copy of FOLDER, explored with
-`rl-eval webtest explore`, and ended. What the first page alone runs (after the log-in, where there is one) is measured
-once, and subtracted. Prints one line a policy; the reports stay in --out.
+For each policy the application is started again under `coverage run --branch`, in a fresh copy of FOLDER, explored with
+`rl-eval webtest explore`, and ended. What the first page runs on its own (after the log-in, where there is one) is
+measured once, and subtracted. Prints one line a policy; the reports stay in --out.
 """
 
 from __future__ import annotations

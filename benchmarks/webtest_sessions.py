@@ -156,11 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for sessions in (1, 3)
     }
     for budget in BUDGETS:
-        alone, three = (curves[sessions][:, budget - 1] for sessions in (1, 3))
+        one, three = (curves[sessions][:, budget - 1] for sessions in (1, 3))
         longer = f", one with a third of it {curves[1][:, budget // 3 - 1].mean():.1f}"
         print(
-            f"{budget} actions in all: one session {alone.mean():.1f} states, three {three.mean():.1f} "
-            f"({three.mean() / alone.mean() - 1:+.1%}){longer}"
+            f"{budget} actions in all: one session {one.mean():.1f} states, three {three.mean():.1f} "
+            f"({three.mean() / one.mean() - 1:+.1%}){longer}"
         )
 
 

@@ -80,8 +80,8 @@ class Module:
 
     Attributes:
         name: dotted.
-        top, late: the dotted names that it imports when it is loaded, and inside functions. Imports for type checkers
-            alone are in neither.
+        top, late: the dotted names that it imports when it is loaded, and inside functions. Imports only for
+            type checkers are in neither.
     """
 
     name: str

@@ -18,7 +18,7 @@ CONF = ROOT / "conf"
 GROUPS = {
     "hardware": "Where the work happens. Every option has `hardware.device` (`cpu`, `cuda`, `cuda:1`, `auto`) and "
     "`hardware.threads`, the torch threads of a process.",
-    "tracker": "Where the numbers of a run are shown, besides its directory.",
+    "tracker": "Where the numbers of a run are shown, in addition to its directory.",
     "experiment": "Whole settings by name.",
     "tuned": "Settings that suit an agent in an environment; chosen by themselves. `tuned=none` turns them off.",
 }

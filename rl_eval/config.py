@@ -268,13 +268,13 @@ def _check_ranks(agent: Any, ranks: int) -> None:
 def without_servers(config: RunConfig) -> RunConfig:
     """The config of a run from anywhere, whose agent connects to no server that the run names.
 
-    Where transitions are kept does not change what is learned from them. It learns alone from then on.
+    Where transitions are kept does not change what is learned from them. It learns on its own from then on.
     """
     replay = getattr(config.agent, "replay", None)
     if replay is None or not str(replay.storage).startswith("redis"):
         return config
-    alone = dataclasses.replace(config.agent.agents, processes=1)
-    agent = dataclasses.replace(config.agent, replay=dataclasses.replace(replay, storage="memory"), agents=alone)
+    one_process = dataclasses.replace(config.agent.agents, processes=1)
+    agent = dataclasses.replace(config.agent, replay=dataclasses.replace(replay, storage="memory"), agents=one_process)
     return config.model_copy(update={"agent": agent})
 
 

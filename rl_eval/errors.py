@@ -30,7 +30,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 def nearest_name(name: str, choices: Sequence[str]) -> str | None:
     """The choice that a person meant: by another word for it, by its beginning, or by few typing errors.
 
-    Dotted keys are compared whole, and by their last part where that belongs to one key alone.
+    Dotted keys are compared whole, and by their last part where only one key has it.
     """
     if len(name) > _MAX_NAME:
         return None

@@ -207,7 +207,7 @@ def _note(sentence: str) -> None:
 def _learn(
     config: configs.RunConfig, directory: Path, sweep: Path | None, suites: Path, resume: bool, meter: Meter
 ) -> runs.Run:
-    """Train, judge, and log to the tracker, which is closed whatever happens."""
+    """Train, judge, and log to the tracker, which is closed in any case."""
     tracker = open_tracker(
         config.tracker, run_dir=directory, config=config.to_dict(), group=sweep.name if sweep else None
     )

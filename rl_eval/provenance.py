@@ -29,7 +29,7 @@ def installed_version(package: str) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """The versions that the bytes of a run depend on, besides its config."""
+    """The versions that the bytes of a run depend on, in addition to its config."""
     return {
         "rl_eval": __version__,
         "python": platform.python_version(),

@@ -169,7 +169,7 @@ def _with_film(done: Replay, policy: Policy, greedy: bool, order: int) -> Replay
 
 
 class _Drawing(judged_policy.LimitedPolicy):
-    """A policy beside which the environment is drawn before each action, or every few."""
+    """A policy that draws the environment before each action, or every few."""
 
     def __init__(self, policy: Policy, env: Any, every: int, frames: list[Any]):
         super().__init__(policy, MAX_STEPS)

@@ -123,7 +123,7 @@ BoundedLoader.add_constructor("tag:yaml.org,2002:int", BoundedLoader.construct_y
 
 
 def load_yaml(text: str, loader: type[BoundedLoader] = BoundedLoader) -> tuple[yaml.Node | None, Any]:
-    """The node of a YAML document, and its values; nothing but the types of JSON is ever built.
+    """The node of a YAML document, and its values; only the types of JSON are ever built.
 
     Raises:
         yaml.YAMLError: not YAML, not such values, or too deep or large.

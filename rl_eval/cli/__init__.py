@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except typer.TyperException as error:  # how the command line was typed
         context = getattr(error, "ctx", None)
-        if context is not None and type(error).__name__ == "NoArgsIsHelpError":  # a group of commands alone
+        if context is not None and type(error).__name__ == "NoArgsIsHelpError":  # a group without a command
             typer.echo(context.get_help())
             return 0
         message = " ".join(error.format_message().split())

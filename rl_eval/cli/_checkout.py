@@ -1,4 +1,4 @@
-"""Where the checkout is: some commands train, which the installed package alone cannot."""
+"""Where the checkout is: some commands train, which the installed package cannot do on its own."""
 
 from __future__ import annotations
 

@@ -40,14 +40,14 @@ def export(
     from rl_eval.run import read_run
 
     target = file or run / "policy.onnx"
-    size, beside = _export_onnx(run, target, trust)
+    size, preprocessing = _export_onnx(run, target, trust)
     command = judge_command(read_run(run).config, f"onnx:{target}")
-    note = "" if beside is None else f"; keep {beside} next to it"
+    note = "" if preprocessing is None else f"; keep {preprocessing} next to it"
     terminal.print_line(f"{target}: {size:,} bytes, judged with {command}{note}")
 
 
 def _export_onnx(directory: Path, file: Path, trust: bool) -> tuple[int, Path | None]:
-    """Write the judged policy; returns the bytes of the file, and the file beside it if there is one."""
+    """Write the judged policy; returns its size in bytes, and the file of its preprocessing, if there is one."""
     from rl_eval.policy import describe_preprocessing, preprocessing_file
     from rl_eval.run import read_checkpoint, read_preprocessing, read_run, write_bytes
 
@@ -75,13 +75,13 @@ def _export_onnx(directory: Path, file: Path, trust: bool) -> tuple[int, Path | 
         raise InputError(
             f"{snapshot} cannot be exported ({error}): name a run with a network of this project"
         ) from error
-    beside = None if long_preprocessing is None else preprocessing_file(file)
+    separate_file = None if long_preprocessing is None else preprocessing_file(file)
     try:
-        if beside is not None and long_preprocessing is not None:
-            write_bytes(beside, long_preprocessing)
+        if separate_file is not None and long_preprocessing is not None:
+            write_bytes(separate_file, long_preprocessing)
         write_bytes(file, model)
     except OSError as error:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        if separate_file is not None:
+            separate_file.unlink(missing_ok=True)
         raise InputError(f"{file} cannot be written ({error.strerror}): name another file") from error
-    return len(model), beside
+    return len(model), separate_file

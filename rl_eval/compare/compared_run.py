@@ -22,7 +22,7 @@ class ComparedRun:
 
     Attributes:
         name: how a person names the run in a command.
-        source: a run directory, W&B, or another program than train.py, wherever it keeps its logs.
+        source: a run directory, W&B, or the logs of another program than train.py.
         config: dotted key -> value; a list is one value.
         status: as `run.json` says.
         results: the final results on the validation part, by their names in `run.json`.

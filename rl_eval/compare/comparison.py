@@ -159,7 +159,7 @@ def compare_runs(
         bounds: the least and the most that a run can score; None: those of the metric, where it has some.
         bar: of the metric, for what it cost to reach it; None: that of the runs' verdicts, or `validation.stop_at`.
         with_verdicts: whether to compare the runs' `verdict.json` too.
-        gate: whether there must be a candidate beside the baseline.
+        gate: whether there must be a candidate in addition to the baseline.
         trust: whether modules that the runs name may be imported: plugins, and that of a `module:` environment.
         ledger: the file that records that a finite held-out set was used.
         on_episodes: called with the number of episodes so far, and of all episodes.

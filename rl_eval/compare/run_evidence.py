@@ -43,7 +43,7 @@ class PairWins:
 
 
 def pair_wins(x: np.ndarray, y: np.ndarray, alpha: float = 0.05) -> PairWins:
-    """Exact sign tests of pairs of runs `[n]`, whatever the distributions; the pairs must be independent."""
+    """Exact sign tests of pairs of runs `[n]`, for any distributions; the pairs must be independent."""
     from scipy.special import bdtr, bdtrc, betaincinv  # imported here to keep start-up fast
 
     wins, losses = int((x > y).sum()), int((x < y).sum())

@@ -38,7 +38,7 @@ def play_groups(
 ) -> tuple[list[GroupScores], int]:
     """The scores of every group on one stream of episodes, played greedily, and the number of episodes.
 
-    The stream (`compare`) depends on the environment alone. It is separate from training, validation and every gate,
+    The stream (`compare`) depends only on the environment. It is separate from training, validation and every gate,
     and the same for every comparison. Where the data is finite, the stream is a part of it in an order of its own.
 
     Args:

@@ -32,7 +32,7 @@ class CriterionPair:
 
     @property
     def change(self) -> str:
-        """WORSE, BETTER, LOST, WON, or empty: shown on the same episodes, or by the decisions alone."""
+        """WORSE, BETTER, LOST, WON, or empty: shown on the same episodes, or only by the decisions."""
         if self.before is None or self.after is None:
             return ""
         if self.difference is not None:

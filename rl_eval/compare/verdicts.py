@@ -33,7 +33,7 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
             for suite in _suites(run):
                 for row in suite.criteria:
                     if row.decision == "NEEDS_RUNS":
-                        continue  # no run alone decides it
+                        continue  # no single run decides it
                     name = f"{suite.suite}/{row.criterion}"
                     settings = {key: getattr(suite, key) for key in _SUITE_KEYS}
                     settings |= {key: getattr(row, key) for key in _CRITERION_KEYS if not row.reference}

@@ -47,7 +47,7 @@ class MachinePrice(_Strict):
         kind: of an owned machine the price an hour is what it cost, spread over its hours, and its electricity.
         gpu: the model of its GPU, such as `RTX 3070`, where the row is the price of one GPU; None: of a whole machine.
         price_per_hour: None: not known.
-        watts: rated power, of a GPU the board's alone; None: not known.
+        watts: rated power, of a GPU only the board's; None: not known.
     """
 
     kind: Kind

@@ -21,7 +21,7 @@ def make_copies(
 
     Raises:
         InputError: a wrapper does not exist, or does not fit.
-        Exception: whatever the environment raises on its kwargs.
+        Exception: any that the environment raises on its kwargs.
     """
     copies = [wrapped(gym.make(spec, disable_env_checker=True, **kwargs), wrappers) for _ in range(count)]
     if copies and isinstance(copies[0].observation_space, gym.spaces.Discrete):

@@ -44,7 +44,7 @@ class CopyArrays:
     `facts` `[F, N]` are values of `info`, NaN where a step has none.
 
     Args:
-        memory: where they lie; None: memory of this process alone. Observations that are objects are always there.
+        memory: where they are; None: memory of only this process. Observations that are objects are always there.
     """
 
     def __init__(self, layout: ArrayLayout, memory: Any = None):

@@ -1,4 +1,4 @@
-"""`EnvPoolVector`: copies of a Gymnasium environment stepped by EnvPool, in C++ and in threads; for training alone.
+"""`EnvPoolVector`: copies of a Gymnasium environment stepped by EnvPool, in C++ and in threads; only for training.
 
 Weng et al., *EnvPool: A highly parallel reinforcement learning environment execution engine*, NeurIPS 2022
 (arXiv 2206.10558). It draws its start states differently from Gymnasium, so the two agree in distribution,
@@ -50,7 +50,7 @@ def task_of(spec: EnvSpec, kwargs: Mapping[str, Any]) -> str | None:
 class EnvPoolVector(VectorEnv):
     """N copies in one pool, with NEXT_STEP autoreset: the step after an episode's end ignores its action.
 
-    A pool steps all its copies in order, so its results depend on the seeds alone, not on its threads. It
+    A pool steps all its copies in order, so its results depend only on the seeds, not on its threads. It
     cannot be given new seeds: `reset(seed=...)` builds another.
 
     Args:

@@ -18,7 +18,7 @@ from rl_eval.errors import InputError
 
 
 class GymnasiumVector(VectorEnv):
-    """N Gymnasium environments behind preallocated arrays; with autoreset, for training, flat ones alone.
+    """N Gymnasium environments behind preallocated arrays; with autoreset, for training, only flat ones.
 
     Unlike `SyncVectorEnv` it copies nothing twice, reads infos only where an episode ended, and
     `infos["final_obs"]` is one array `[N, ...]`.

@@ -84,7 +84,7 @@ class NativeVector(VectorEnv):
 
     @abstractmethod
     def _seed(self, entropy: list[int]) -> None:
-        """Begin the endless stream of episodes anew."""
+        """Begin the endless stream of episodes again."""
 
     @abstractmethod
     def _draw(self, mask: np.ndarray) -> None:

@@ -1,6 +1,6 @@
 """The process that steps copies for another one, and the channel between the two.
 
-It is started as a script, and imports nothing but the standard library before the other process has sent its
+It is started as a script, and imports only the standard library before the other process has sent its
 `sys.path`. It never imports torch.
 """
 

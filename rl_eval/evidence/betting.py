@@ -37,7 +37,7 @@ class OneSidedBet:
 
         Kₜ = ∏ᵢ₌₁..ₜ (1 + λᵢ (xᵢ − mᵢ)),   0 ≤ λᵢ ≤ c / mᵢ,   c = .9.
 
-    λᵢ depends on earlier units alone. If the mean is at most m, E[1 + λᵢ (xᵢ − mᵢ) | earlier units] ≤ 1 and no factor
+    λᵢ depends only on earlier units. If the mean is at most m, E[1 + λᵢ (xᵢ − mᵢ) | earlier units] ≤ 1 and no factor
     is below 1 − c. So K is a non-negative supermartingale that starts at 1, and P(Kₜ ≥ 1/α for any t) ≤ α (Ville
     1939). Waudby-Smith and Ramdas, *Estimating means of bounded random variables by betting*, JRSS-B 2024 (arXiv
     2010.09686).

@@ -27,7 +27,7 @@ def is_above(units: np.ndarray, m: float, alpha: float) -> bool:
     """Whether the mean is shown to be above m; wrong with probability ≤ α.
 
     As `betting.OneSidedBet`, for a number of units that is fixed beforehand and may be a handful: a bet may risk all
-    of the capital. It is the largest of three, each of which depends on earlier units alone: the mean of 24 fixed bets
+    of the capital. It is the largest of three, each of which depends only on earlier units: the mean of 24 fixed bets
     weighted by their capital; the hedge of a digital option on the capital 1/α after the last unit; and the bet that
     reaches 1/α if every unit left is 1. So n units that are all 1 decide exactly where mⁿ ≤ α, the least number with
     which any test can.
@@ -104,7 +104,7 @@ def decide_bounded_runs(
 def least_runs(
     theta: float, bounds: tuple[float, float], statistic: Statistic, alpha: float, direction: Direction
 ) -> int | None:
-    """The number of runs below which none could pass, whatever their values; None if no number can."""
+    """The least number of runs that can pass, with the best values; None if no number can."""
     _, to_unit, _ = _scale(np.zeros(2) + bounds[0], bounds, statistic)
     m = to_unit(theta) if wants_above(direction) else 1 - to_unit(theta)
     if m >= 1:

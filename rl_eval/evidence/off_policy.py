@@ -46,7 +46,7 @@ class OffPolicyEstimates:
     """What logged decisions say of another policy.
 
     Attributes:
-        ips, snips: by weights alone.
+        ips, snips: only by weights.
         direct, doubly_robust: with a reward model; None without one. The interval of `direct` leaves out what its model
             gets wrong.
         effective_decisions: how many decisions of the policy's own would say as much.

@@ -124,7 +124,7 @@ class JointTest(SequentialTest):
     """Precision or F1 minus the reference's; see the module."""
 
     _history_points = 8
-    _looks_rarely = False  # at the end of each chunk of units alone
+    _looks_rarely = False  # only at the end of each chunk of units
 
     def __init__(
         self,
@@ -301,7 +301,7 @@ class JointBet:
         self.low, self.high, self.logs = self.low[remaining], self.high[remaining], self.logs[:, remaining]
 
     def final(self, first: np.ndarray, second: np.ndarray, population: int | None) -> float:
-        """The smallest log K after all units at once, whatever it was before; arguments as of `advance`."""
+        """The smallest log K after all units at once, independent of what it was before; arguments as of `advance`."""
         if population is None:
             rows, inverse = _distinct(first, second)
             growth = self._growth(rows[:, :2], rows[:, 2:], np.zeros(len(rows)), None)

@@ -16,7 +16,7 @@ the same claim.
 
 **Uninformative cases cost nothing.** A unit (a case, or an episode of several) has h hits among n informative cases,
 and the test bets on h − p n (`sequential.ShareTest`), which is 0 if there are none. So where units are cases this is
-the test of a share among the informative cases alone. The true negatives of a rare class do not dilute it: at a
+the test of a share among only the informative cases. The true negatives of a rare class do not dilute it: at a
 prevalence of 11 % it needs as many informative cases as at 50 %.
 
 **Episodes of unequal length.** Where decisions depend on each other, the unit is the episode and h, n are sums over

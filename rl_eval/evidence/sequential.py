@@ -28,9 +28,9 @@ class SequentialTest(ABC):
 
     Two bets start with a capital of 1, one that the metric is above θ and one that it is below. A bet on a false claim
     multiplies its capital by 1/α at any time with probability ≤ α, so the first one to do so decides:
-    P(PASS | metric < θ) ≤ α and P(FAIL | metric > θ) ≤ α, whenever one stops to look. Units after the decision are no
-    evidence; they sharpen the estimate and the interval. Where all units of a finite set were added, the plain metric
-    is the true value and decides.
+    P(PASS | metric < θ) ≤ α and P(FAIL | metric > θ) ≤ α, no matter when one stops to look. Units after the decision
+    are no evidence; they sharpen the estimate and the interval. Where all units of a finite set were added, the plain
+    metric is the true value and decides.
 
     Args:
         theta: the threshold.
@@ -146,7 +146,7 @@ class SequentialTest(ABC):
         verdict, at = self._decided or ("INCONCLUSIVE", None)
         if self.units and self.units == self.population and (exact := self._metric(self.units)) is not None:
             of_set: Verdict = "PASS" if meets(exact, self.theta, self.direction) else "FAIL"
-            # the value of the whole set is known, whatever the evidence was
+            # the value of the whole set is known, no matter what the evidence was
             return of_set, at if of_set == verdict else self.units
         if verdict in self._forbids():
             return "INCONCLUSIVE", None

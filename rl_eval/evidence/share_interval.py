@@ -31,8 +31,8 @@ def share_interval(
 ) -> tuple[float, float]:
     """The shares p that the units do not refute, with probability 1−2α for the true one at any time of looking.
 
-    p is refuted from below once the capital K⁺(p) of a bet on "the share is above p" is at least 1/α, and likewise
-    from above with the misses. Where there will be at most 2,000 units, the bets are those that decide (`betting`),
+    p is refuted from below once the capital K⁺(p) of a bet on "the share is above p" is at least 1/α, and in the same
+    way from above with the misses. Where there will be at most 2,000 units, the bets are those that decide (`betting`),
     made against every p. Beyond that they are fixed stakes κ, which need no pass over the units:
 
         K⁺(p) = meanκ ∏ᵢ (1 + κ (hᵢ / p − nᵢ) / L)

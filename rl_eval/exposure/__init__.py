@@ -4,8 +4,8 @@ An environment over a finite set of cases (`Domain.case_hashes`) was exposed to 
 validation parts. Any other was exposed to the episodes it played, which their first observations stand for.
 
 Each case or first observation has a fingerprint of 64 bits (every field equal) and `views`, further ones of what the
-policy sees: of a case that is decided alone those of `case_views`; of a first observation one (every column equal to
-ten significant bits, about three digits). Among 5 million recorded and 25,000 held out, two different ones share a
+policy sees: of a case that is decided on its own those of `case_views`; of a first observation one (every column equal
+to ten significant bits, about three digits). Among 5 million recorded and 25,000 held out, two different ones share a
 fingerprint with probability 7e-9.
 """
 

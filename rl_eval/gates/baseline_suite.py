@@ -1,4 +1,4 @@
-"""The suite of a run that no suite of a folder judges: the run beside the baselines of its domain."""
+"""The suite of a run that no suite of a folder judges: the run compared with the baselines of its domain."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def baseline_suite(config: Mapping[str, Any]) -> Suite | None:
 
 
 def suite_text(env: EnvConfig, criteria: Mapping[str, Mapping[str, Any]]) -> str:
-    """A suite as YAML that judges an environment, wherever its cases have been seen: that is reported."""
+    """A suite as YAML that judges an environment, also where its cases have been seen: that is reported."""
     keys = env.model_dump(mode="json", exclude_defaults=True, exclude=set(domain(env.name).fitted_keys))
     values = {
         "rl_eval": 1,

@@ -15,7 +15,7 @@ from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import CriterionVerdict, item_verdict, more_than_the_set
 from rl_eval.policy import BUILT_IN
 
-UNTRAINED = 3  # initialisations: one alone may be lucky
+UNTRAINED = 3  # initialisations: a single one may be lucky
 
 
 def control_verdicts(suite: Suite, environment: SuiteEnvironment) -> list[CriterionVerdict]:
@@ -33,7 +33,7 @@ def control_verdicts(suite: Suite, environment: SuiteEnvironment) -> list[Criter
 
 
 def control_key(suite: Suite, environment: SuiteEnvironment) -> tuple | None:
-    """Equal where `control_verdicts` gives the same, whatever runs are judged; None if that cannot be known."""
+    """Equal where `control_verdicts` gives the same for all judged runs; None if that cannot be known."""
     policies = [*suite.spec.controls, *([suite.spec.attainable] if suite.spec.attainable else [])]
     policies += [spec for criterion in suite.criteria for spec in criterion.spec.better_than or ()]
     if any(spec.partition(":")[0] not in BUILT_IN for spec in policies):

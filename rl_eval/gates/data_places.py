@@ -30,7 +30,7 @@ class DataPlaces:
         return self.folder is not None or bool(self.named)
 
     def of(self, suite: Suite) -> Path | None:
-        """The place of a suite's data, which need not exist; None if nothing is said about it."""
+        """The place of a suite's data, which need not exist; None if nothing names one."""
         name = data_name(suite)
         return self.named.get(_key(name), None if self.folder is None else self.folder / name)
 

@@ -1,7 +1,7 @@
 """Episodes of a gate played by other processes, and consumed in the order of their seeds.
 
 Who plays an episode changes nothing in it: a worker loads the same policy and makes the same environment, and both are
-compared by their hashes with what this process has. Only policies whose actions follow from their own episode alone are
+compared by their hashes with what this process has. Only policies whose actions follow only from their own episode are
 played so; one that draws at random draws for all copies in turn, and is played here.
 """
 
@@ -37,7 +37,7 @@ def can_be_split(spec: str, greedy: bool) -> bool:
 def request(
     spec: str, config: EnvConfig, *, part: JudgedPart, seed: int, order: int, trust: bool, folder: Path
 ) -> dict[str, Any]:
-    """What a worker needs to know besides the seeds, as JSON values.
+    """What a worker needs to know in addition to the seeds, as JSON values.
 
     Args:
         seed: of the policy's own draws.

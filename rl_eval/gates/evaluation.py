@@ -203,7 +203,7 @@ def _play(suite: Suite, run: Run | BarePolicy, environment_of: Callable[[Run | B
             for criterion in suite.criteria
             if criterion.metric.kind == "task" and not (criterion.compared and criterion.compared.unable)
         }
-        # the plain value over the fixed episodes, whatever the criterion over runs makes of it
+        # the plain value over the fixed episodes, not what the criterion over runs makes of it
         bases = {c.base.name: EstimateCheck(environment, c, c.base) for c in suite.criteria if c.base is not None}
         label = run.path.name if isinstance(run, Run) else run.path
         spec, label, to_check = str(run.path), f"{suite.name}: {label}", [*checks.values(), *bases.values()]

@@ -227,7 +227,7 @@ class EvidenceCheck(CriterionCheck):
         return note
 
     def _groups_note(self, reference: str) -> str:
-        """The mean of each group of units, beside that of the reference."""
+        """The mean of each group of units, compared with that of the reference."""
         if self._metric.groups is None or self._metric.variable is None or self._buffer is None:
             return ""
         played = self._buffer.between(0, self._used)

@@ -132,7 +132,7 @@ def first_suite(seen: FirstLook, env_id: str, policy: str, plugin: str | None) -
         f"  # {where}\n"
         f"  good_enough: {{metric: mean_return, at_least: {bar}}}\n"
         "  beats_random: {metric: mean_return, better_than: random}\n"
-        "  # With `margin: …` beside at_least: pytest --rl-against FILE asks for no worse than the last release.\n"
+        "  # With `margin: …` next to at_least: pytest --rl-against FILE asks for no worse than the last release.\n"
     )
 
 

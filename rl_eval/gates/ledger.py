@@ -70,8 +70,8 @@ def record_verdict(ledger: Path, selection: Selection, verdict: SuiteVerdict) ->
     """Record which policy was judged, and add to the verdict what that does to the error rate.
 
     A verdict on the validation part uses no test set, so the ledger is neither written nor read. A verdict without a
-    decision on any episode or case is not recorded: no policy was accepted or rejected by them. Nor is one on random,
-    constant or untrained policies alone, which nobody chose.
+    decision on any episode or case is not recorded: no policy was accepted or rejected by them. Nor is one on only
+    random, constant or untrained policies, which nobody chose.
     """
     specs = [str(run.path) for run in selection.runs]
     played = any(_is_about_test_set(criterion) for criterion in verdict.criteria)
@@ -93,7 +93,8 @@ def _is_about_test_set(verdict: CriterionVerdict) -> bool:
 def policy_keys(specs: Iterable[str]) -> tuple[str, ...]:
     """The keys of policies, sorted, each once.
 
-    The key is the policy's identity, wherever its files lie. Where nobody can know that, it is the policy's name.
+    The key is the policy's identity, which does not depend on where its files are. Where nobody can know that, it is
+    the policy's name.
     """
     return tuple(sorted({policy.identity(spec) or _sha256(f"name {spec}") for spec in specs}))
 
@@ -102,11 +103,11 @@ def count_policies(judged: Iterable[frozenset[str]]) -> int:
     """How many policies were accepted or rejected, each set of them as one.
 
     Several that are judged together count as one, since the worst of them decides, and not at all where each of them
-    was judged alone too: if such a group is accepted wrongly, so was its useless member.
+    was judged on its own too: if such a group is accepted wrongly, so was its useless member.
     """
     different = set(judged)
-    alone = {key for keys in different if len(keys) == 1 for key in keys}
-    return len(alone) + sum(len(keys) > 1 and not keys <= alone for keys in different)
+    single = {key for keys in different if len(keys) == 1 for key in keys}
+    return len(single) + sum(len(keys) > 1 and not keys <= single for keys in different)
 
 
 def _sha256(text: str) -> str:

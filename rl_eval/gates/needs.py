@@ -25,7 +25,7 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn"),
     "train": ("torch", "hydra"),
 }
-# Extra -> the names of a program that it needs beside its packages, and the command that installs one.
+# Extra -> the names of a program that it needs in addition to its packages, and the command that installs one.
 PROGRAMS = {
     "browser": (
         ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome", "chrome"),

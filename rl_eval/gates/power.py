@@ -37,7 +37,7 @@ class SuitePower:
 
 
 def chance_of_all(chances: Sequence[float]) -> tuple[float, float, float]:
-    """That all of them happen: if they are independent, and the least and the most whatever depends on what.
+    """That all of them happen: if they are independent, and the least and the most under any dependence.
 
     The most is the chance of the least likely one; the least is one minus the chances that each one does not happen
     (Bonferroni).

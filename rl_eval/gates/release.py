@@ -1,6 +1,6 @@
 """`--rl-against`: no worse than the last release, by evidence, on the same episodes.
 
-Each task criterion with a `margin` beside `at_least` or `at_most` gets a second one, `<name>_no_worse`: the policy may
+Each task criterion with a `margin` next to `at_least` or `at_most` gets a second one, `<name>_no_worse`: the policy may
 be worse than the release by less than this margin. A release is a policy that plays, or a verdict file that has the
 values which its policy had on the same seeds.
 """

@@ -23,7 +23,7 @@ REMEMBERS = (
 
 
 def replay_note(environment: SuiteEnvironment, spec: str, label: str, played: EpisodeBuffer, episodes: int) -> str:
-    """What to add to the verdicts of a policy that does not act by its observations and the seed alone; else nothing.
+    """What to add to the verdicts of a policy that acts by more than its observations and the seed; else nothing.
 
     A policy that draws random numbers may act differently where episodes are played in another order, so for one that
     another seed changes only the first question is asked.

@@ -150,7 +150,7 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
 def candidates_of_sweep(suite: Suite, jobs: Sequence[Run]) -> list[list[Run]]:
     """What a suite may judge of the jobs of one sweep: each that finished, or each group of several.
 
-    Where a group is complete, complete ones alone.
+    Where a group is complete, only complete ones.
     """
     count = suite.spec.runs.count
     if count == 1:

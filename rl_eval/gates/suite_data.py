@@ -1,8 +1,8 @@
 """The data of a suite: what its policies are judged on, and where it lies.
 
-The data that a suite names is what is judged, whatever a run was trained on: `env.path`, `--rl-data`, or data that is
-generated. Where a run was trained on other data, its preprocessing is applied. A suite that names none is played on
-the run's own test part.
+The data that a suite names is what is judged, no matter what a run was trained on: `env.path`, `--rl-data`, or data
+that is generated. Where a run was trained on other data, its preprocessing is applied. A suite that names none is
+played on the run's own test part.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ class SuiteEnvironment:
         A policy that comes with a preprocessing gets the observations that it makes of the same cases.
 
         Args:
-            copies: on how many copies, made for this alone; None: on those that all policies take in turn.
+            copies: on how many copies, made only for this; None: on those that all policies take in turn.
             seed: of the policy's own draws; None: the suite's.
             under: what happens to the observations that the policy sees.
 
@@ -322,7 +322,7 @@ class SuiteEnvironment:
         return bool(self._spaces.observation.is_np_flattenable) and policy.has_points(self._spaces.action)
 
     def close(self) -> None:
-        """Stop whatever is still being played, and close the environments."""
+        """Stop what is still being played, and close the environments."""
         for buffer in self._references.values():
             if isinstance(buffer, EpisodeBuffer):
                 buffer.close()
@@ -342,7 +342,7 @@ class SuiteEnvironments:
         self._first_part: tuple[str | None, Run] | None = None  # fingerprint of what the first run plays
 
     def of(self, judged: Run | BarePolicy) -> SuiteEnvironment:
-        """The environment of a run, or of a policy alone.
+        """The environment of a run, or of a policy without one.
 
         Raises:
             InputError: the data does not exist or does not fit, or the environment cannot be made.

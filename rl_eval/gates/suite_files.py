@@ -18,7 +18,7 @@ from rl_eval.untrusted_files import only_regular
 
 
 def matches_environment(suite: Suite, values: Mapping[str, Any]) -> bool:
-    """Whether an `env:` section describes the environment of a suite, wherever its data lies."""
+    """Whether an `env:` section describes the environment of a suite, with its data in any place."""
     try:
         return identity(validate(values)) == identity(suite.env)
     except (ValidationError, InputError):

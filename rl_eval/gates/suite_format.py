@@ -12,7 +12,7 @@ from rl_eval.exposure import ROUNDINGS
 from rl_eval.formatting import brief
 from rl_eval.policy import Perturbation
 
-# Items that pytest shows besides the criteria.
+# Items that pytest shows in addition to the criteria.
 ITEMS = ("controls", "attainable", "held_out")
 CONTROLS = ("random", "constant:*", "untrained")
 

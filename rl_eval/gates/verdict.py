@@ -12,8 +12,8 @@ from rl_eval.formatting import COMPARISON_SIGNS, interval_ends, number, quantity
 from rl_eval.gates.compared import PlayedUnits
 from rl_eval.gates.suite import JudgedPart
 
-# INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, from train.py alone, is what one run cannot show; NOT_CHECKED,
-# of `held_out` alone, does not change the result of the suite.
+# INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, only from train.py, is what one run cannot show; NOT_CHECKED,
+# only of `held_out`, does not change the result of the suite.
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR", "NEEDS_RUNS", "NOT_CHECKED"]
 
 

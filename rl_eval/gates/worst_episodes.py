@@ -21,7 +21,7 @@ MAX_COMPUTED = 500  # episodes of a metric that is no mean, which is computed fo
 def worst_episodes(
     metric: Metric, episodes: Episodes, config: EnvConfig, direction: str
 ) -> tuple[tuple[int, float], ...]:
-    """The seeds of the worst episodes, the worst first, each with the value of the metric on that episode alone.
+    """The seeds of the worst episodes, the worst first, each with the value of the metric on only that episode.
 
     Of a finite set, the seed is the episode's index. Episodes without a value are left out.
 

@@ -60,7 +60,7 @@ class Task:
 
         Raises:
             InputError: the folder is not on this machine.
-            Exception: whatever the function raises.
+            Exception: any that the function raises.
         """
         try:
             os.chdir(self.folder)

@@ -19,7 +19,7 @@ _detection = partial(metric, "task", needs=("label", "flagged"), unit="case")
 def f1(episodes: Episodes, config: Any) -> float:
     """F1 of flagging the positive cases: 2·TP / (2·TP + FP + FN)."""
     table = confusion(episodes)
-    if not table.positives:  # with FP alone it would be 0, which says nothing about positives
+    if not table.positives:  # with only FP it would be 0, which says nothing about positives
         raise MetricUndefined("f1 is undefined: none of the cases is positive")
     return 2 * table.tp / (2 * table.tp + table.fp + table.fn)
 

@@ -17,19 +17,19 @@ def _several(values: np.ndarray) -> np.ndarray:
 
 @metric("run", name="<task metric>_seed_variance", unit="run", better="lower", seeds="different", statistic="variance")
 def seed_variance(values: np.ndarray) -> float:
-    """Sample variance (n-1) of a task metric `[R]` over runs that differ in their seed alone."""
+    """Sample variance (n-1) of a task metric `[R]` over runs that differ only in their seed."""
     return float(_several(values).var(ddof=1))
 
 
 @metric("run", name="<task metric>_seed_std", unit="run", better="lower", seeds="different", statistic="std")
 def seed_std(values: np.ndarray) -> float:
-    """Sample standard deviation (n-1) of a task metric `[R]` over runs that differ in their seed alone."""
+    """Sample standard deviation (n-1) of a task metric `[R]` over runs that differ only in their seed."""
     return float(_several(values).std(ddof=1))
 
 
 @metric("run", name="<task metric>_seed_mean", unit="run", seeds="different", statistic="mean")
 def seed_mean(values: np.ndarray) -> float:
-    """Mean of a task metric `[R]` over runs that differ in their seed alone: what training gives on average."""
+    """Mean of a task metric `[R]` over runs that differ only in their seed: what training gives on average."""
     return float(_several(values).mean())
 
 

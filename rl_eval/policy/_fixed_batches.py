@@ -1,4 +1,4 @@
-"""Batches of one size: what is computed for a row must not depend, in its last bits, on the rows beside it.
+"""Batches of one size: what is computed for a row must not depend, in its last bits, on the other rows.
 
 Libraries choose a kernel by the size of a batch, and with it the order in which a row's products are added.
 """

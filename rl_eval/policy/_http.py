@@ -3,7 +3,7 @@
 It gets `POST {"observations": [[…], …], "greedy": true, "seed": 0, "episode_start": [true, …]}` and answers
 `{"actions": […]}`, one action per observation: whole numbers for Discrete actions, lists of numbers for a Box. Row i
 is that of the same copy from request to request; `episode_start` says whether an observation is the first of an
-episode. Whatever the server draws at random follows from `seed`, the same in each request, from where all episodes
+episode. All that the server draws at random follows from `seed`, the same in each request, from where all episodes
 start. Where actions can be illegal, `mask` has a list of booleans an observation. A server that answers with a
 `version`, a text, makes each version a policy of its own.
 

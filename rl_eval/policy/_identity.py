@@ -16,7 +16,7 @@ TRIVIAL = ("random", "constant", "untrained")
 
 
 def identity(spec: str) -> str | None:
-    """SHA-256 of what decides how a policy acts, equal for equal bytes wherever the files lie and however it is named.
+    """SHA-256 of what decides how a policy acts, equal for equal bytes with any place and name.
 
     - A run: `policy.safetensors` and `policy.json` of its judged snapshot, and its `preprocessing.json` if it has one.
     - Any other policy: what its source answers, see `Source.identity`.
@@ -49,7 +49,7 @@ def is_seeded(spec: str) -> bool:
 
 
 def acts_alone(spec: str) -> bool:
-    """Whether the actions of a policy, when it is greedy, follow from the observations of their own episode alone."""
+    """Whether the actions of a policy, when it is greedy, follow only from the observations of their own episode."""
     return not names_policy(spec) or SOURCES.get(spec.partition(":")[0]).acts_alone
 
 

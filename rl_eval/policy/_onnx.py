@@ -186,14 +186,14 @@ class OnnxSource(Source):
         return read_preprocessing(read_graph(Path(rest), spec).metadata, Path(rest), spec)
 
     def identity(self, rest: str) -> str | None:
-        """A hash of the bytes of the file, of its weights in other files, and of preprocessing that lies beside it."""
+        """A hash of the bytes of the file, of its weights in other files, and of preprocessing next to it."""
         file = Path(rest)
-        beside = preprocessing_file(file)
+        preprocessing = preprocessing_file(file)
         weights = external_files(file, f"{self.prefix}:{rest}", MAX_BYTES)
-        return digest(self.prefix, file, *weights, *([beside] if beside.is_file() else []))
+        return digest(self.prefix, file, *weights, *([preprocessing] if preprocessing.is_file() else []))
 
     def is_cacheable(self, rest: str) -> bool:
-        """Yes: a graph refers to no code, and to files in its folder alone, which its identity covers."""
+        """Yes: a graph refers to no code, and only to files in its folder, which its identity covers."""
         return True
 
     def canonical(self, rest: str) -> str:

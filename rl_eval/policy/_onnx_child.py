@@ -1,8 +1,8 @@
 """The process in which onnxruntime runs graphs of anyone, limited in time and memory, and its messages.
 
-It is started as a script, and imports nothing but the standard library before the other process has sent its
+It is started as a script, and imports only the standard library before the other process has sent its
 `sys.path`. A graph may loop without end or ask for any amount of memory; a timer of the kernel and a limit of the
-address space end this process then, whatever the graph does.
+address space end this process then, no matter what the graph does.
 """
 
 from __future__ import annotations

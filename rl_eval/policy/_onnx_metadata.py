@@ -1,7 +1,7 @@
 """The metadata of an exported ONNX file: which environment it is for, and how its observations are made.
 
 The entry `rl_eval` is JSON. Its `preprocessing`, where the environment has one, holds the `preprocessing.json` of the
-run as text in `json`, with the SHA-256 of that text in `sha256`. A longer text lies beside the file, as
+run as text in `json`, with the SHA-256 of that text in `sha256`. A longer text is next to the file, as
 `<file>.preprocessing.json`.
 """
 
@@ -29,7 +29,7 @@ def preprocessing_file(file: Path) -> Path:
 
 
 def describe_preprocessing(preprocessing: Mapping[str, Any]) -> tuple[dict[str, str], bytes | None]:
-    """The value of `preprocessing` in the metadata, and the bytes of the file beside it; None: all is in the metadata.
+    """The value of `preprocessing` in the metadata, and the bytes of the file next to it; None: all is in the metadata.
 
     Raises:
         ValueError: a number is not finite.

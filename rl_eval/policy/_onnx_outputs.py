@@ -70,7 +70,7 @@ def graph_outputs(all_outputs: Sequence[Tensor], memory: Sequence[str], spec: st
 
 
 def _of_stable_baselines3(outputs: Mapping[str, Tensor]) -> GraphOutputs | None:
-    """The actions beside values `[N, 1]` and log-probabilities `[N]`, as Stable-Baselines3's guide exports them."""
+    """The actions, where values `[N, 1]` and log-probabilities `[N]` follow, as Stable-Baselines3's guide exports."""
     if len(outputs) != 3 or any(name in _NAMES for name in outputs):
         return None
     (action, value, log_prob) = outputs.values()

@@ -129,12 +129,12 @@ class StableBaselines3Source(Source):
         return StableBaselines3Policy(model, normalize, spec, spaces, seed)
 
     def notes(self, rest: str) -> Sequence[str]:
-        """Statistics that lie beside the model and are not named."""
+        """Statistics that are next to the model and are not named."""
         zip_file, statistics = zip_and_statistics(rest.partition(":")[2])
-        beside = None if statistics or not Path(zip_file).is_file() else unnamed_statistics(zip_file)
-        if beside is None:
+        unnamed = None if statistics or not Path(zip_file).is_file() else unnamed_statistics(zip_file)
+        if unnamed is None:
             return ()
-        return (f"{short_path(beside)} is next to the model and is not used; +{short_path(beside)} adds it",)
+        return (f"{short_path(unnamed)} is next to the model and is not used; +{short_path(unnamed)} adds it",)
 
     def identity(self, rest: str) -> str | None:
         """A hash of the algorithm and the bytes of its files."""
@@ -153,7 +153,7 @@ class StableBaselines3Source(Source):
 
 
 def _algorithm(name: str, spec: str, base: type) -> Any:
-    """The class of an algorithm, whatever the case of its name; `base` is what all of them are.
+    """The class of an algorithm, with its name in any letter case; `base` is what all of them are.
 
     Raises:
         InputError: neither package has it, or sb3-contrib, which may have it, is not installed.

@@ -14,7 +14,7 @@ from rl_eval.untrusted_files import only_regular
 
 MAX_BYTES = 64 << 20  # of `data`
 STATISTICS = "vecnormalize.pkl"  # the usual name of what a VecNormalize saves
-# Settings that one algorithm alone has, and else its module of policies.
+# Settings that only one algorithm has, and else its module of policies.
 _SETTINGS = {
     "top_quantiles_to_drop_per_net": "tqc",
     "n_quantiles": "qrdqn",

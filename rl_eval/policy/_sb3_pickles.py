@@ -38,7 +38,7 @@ def names_installed_code_alone(model: Path, statistics: Path | None) -> bool:
     False as well for pickles that hold functions or classes as code (of the training script, such as a learning rate
     as a lambda), that name a file, or that cannot be scanned.
     """
-    if not all(map(is_installed, ("stable_baselines3", "torch"))):  # they act, whatever the pickles name
+    if not all(map(is_installed, ("stable_baselines3", "torch"))):  # they act, no matter what the pickles name
         return False
     try:
         names = [pickle_names(content) for content in _pickles(model, statistics)]

@@ -128,7 +128,7 @@ class SklearnSource(Source):
         return digest(self.prefix, Path(rest))
 
     def is_cacheable(self, rest: str) -> bool:
-        """Whether it is of skops, whose files name classes of installed packages alone."""
+        """Whether it is of skops, whose files name only classes of installed packages."""
         return rest.endswith(".skops")
 
     def canonical(self, rest: str) -> str:

@@ -82,7 +82,7 @@ class Source(ABC):
     def identity(self, rest: str) -> str | None:
         """SHA-256 of what decides how the policy acts; None if nothing is known of it but its name.
 
-        Equal for equal bytes, wherever a file lies and however its path is spelled; `rl_eval.policy.digest` hashes
+        Equal for equal bytes, in any place and with any spelling of the path; `rl_eval.policy.digest` hashes
         texts and files.
 
         Raises:
@@ -156,7 +156,7 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
 
 
 def notes(spec: str) -> Sequence[str]:
-    """What the name of a policy leaves out and probably matters, such as statistics that lie beside a model."""
+    """What the name of a policy leaves out and probably matters, such as statistics next to a model."""
     prefix, _, rest = spec.partition(":")
     return SOURCES.get(prefix).notes(rest) if names_policy(spec) else ()
 

@@ -20,7 +20,7 @@ from rl_eval.policy._source import Source
 
 
 class Random:
-    """A uniform draw from the action space, whatever the observation."""
+    """A uniform draw from the action space, for every observation."""
 
     def __init__(self, action: gym.Space, seed: int):
         self._action, self._rng = copy.deepcopy(action), np.random.default_rng(seed)

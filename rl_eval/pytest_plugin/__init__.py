@@ -245,7 +245,7 @@ def pytest_report_teststatus(report: Any) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print each suite, from the reports alone, so that it works under xdist too; and write what CI shows."""
+    """Print each suite, only from the reports, so that it works under xdist too; and write what CI shows."""
     print_summary(terminalreporter)
     if not hasattr(config, "workerinput"):  # a worker of xdist has a terminal of its own, which nobody sees
         write_files(terminalreporter, config.stash[SESSION])

@@ -55,7 +55,7 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
             suite=suite.text,
             gate_seed=suite.gate_seed,
             data=domain(env.name).fingerprints(env),
-            # the verdict depends on which policies are judged, and in what order, not on their bytes alone
+            # the verdict depends on which policies are judged, and in what order, not only on their bytes
             extra={
                 **extra,
                 "shown": suite.label,

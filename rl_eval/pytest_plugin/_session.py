@@ -1,4 +1,4 @@
-"""The verdicts of a pytest session: each suite is judged once, in whichever process needs it first."""
+"""The verdicts of a pytest session: each suite is judged once, in the process that needs it first."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 @contextlib.contextmanager
 def refused_exits() -> Iterator[None]:
-    """Within: `os._exit` raises SystemExit, as `sys.exit` does, in this thread and process alone.
+    """Inside, `os._exit` raises SystemExit, as `sys.exit` does, only in this thread and process.
 
     A session that ends in the middle would have the status that the call names, and 0 is that of a gate that passes.
     """

@@ -52,7 +52,7 @@ def films(behaviour: Behaviour) -> list[Film]:
 
     Raises:
         InputError: Pillow is missing.
-        Exception: whatever the environment raises while drawing.
+        Exception: any that the environment raises while drawing.
     """
     returns = behaviour.returns
     env = domain(behaviour.config.name).renderer(behaviour.config)

@@ -201,7 +201,7 @@ def _in_view(low: np.ndarray, high: np.ndarray, threshold: float) -> tuple[np.nd
 
 
 def _power_name(power: int) -> str:
-    """The odds to 1 beside an axis, whose room is 6 digits."""
+    """The odds to 1 next to an axis, with room for 6 digits."""
     return number(10.0**power, 2) if -3 < power < 4 else f"10{str(power).translate(_SUPERSCRIPTS)}"
 
 

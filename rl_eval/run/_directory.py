@@ -118,7 +118,7 @@ def read_run(path: Path | str) -> Run:
 
 
 def read_info(path: Path) -> dict[str, Any]:
-    """The `run.json` of a run directory, alone.
+    """Only the `run.json` of a run directory.
 
     Raises:
         InputError: it is missing, a link, damaged or too large, or has a status that does not exist.

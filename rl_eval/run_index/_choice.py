@@ -83,7 +83,7 @@ def _first(
         entries = [entry for entry in listing.entries if entry.status == "finished" and entry.env == env]
         for entry in order(entries):
             directory = outputs / entry.path
-            if read_entry(directory, entry.path) != entry:  # the index holds something else: make it anew
+            if read_entry(directory, entry.path) != entry:  # the index holds something else: make it again
                 break
             run = read_run(directory)
             if run.finished and fits(run):

@@ -37,7 +37,7 @@ def load(outputs: Path) -> dict[str, tuple[str, Entry]]:
 
 
 def save(outputs: Path, changed: Mapping[str, tuple[str, Entry]], removed: Iterable[str]) -> None:
-    """Store changed entries, and remove others. An index that cannot be written is left alone."""
+    """Store changed entries, and remove others. An index that cannot be written stays as it is."""
     file = outputs / FILE
     if os.path.lexists(file) and not _is_ours(file):
         _discard(file)
@@ -77,7 +77,7 @@ def _open(file: Path, mode: str) -> sqlite3.Connection:
     address = f"file:{quote(os.fsencode(file.absolute()))}?mode={mode}"
     database = sqlite3.connect(address, uri=True, timeout=LOCK_S, isolation_level=None)
     database.execute("PRAGMA trusted_schema = OFF")
-    database.execute("PRAGMA synchronous = OFF")  # what a crash of the machine damages is made anew
+    database.execute("PRAGMA synchronous = OFF")  # what a crash of the machine damages is made again
     return database
 
 

@@ -1,6 +1,6 @@
 """`Batch`: requests that arrive together are decided in one pass of the network and stored in one transaction.
 
-The event loop hands over all requests that are ready before it runs what `call_soon` scheduled. So a batch is whatever
+The event loop hands over all requests that are ready before it runs what `call_soon` scheduled. So a batch is all that
 was ready at the same time: a single request waits for nobody, and the busier the server, the larger its batches.
 """
 

@@ -12,7 +12,7 @@ from rl_eval.serving.refusals import json_text
 
 _HTTP: Any = AutoHTTPProtocol
 MAX_CONNECTIONS = 2_000
-SPARE_FILES = 384  # that the process may open besides; asyncio accepts some hundred connections at once
+SPARE_FILES = 384  # that the process may open in addition; asyncio accepts some hundred connections at once
 HEADER_S = 30.0  # from connecting, or from the first byte of a later request, to the end of its header
 
 

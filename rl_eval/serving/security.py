@@ -22,7 +22,7 @@ from rl_eval.serving.refusals import ERRORS, json_text, refusal_of
 MIN_TOKEN = 16  # characters
 BODY_S = 60.0  # for a body to arrive
 NOT_ANSWERED = 500  # the status of a request that nobody got to answer
-# They change what is served, so they need the token wherever there is one.
+# They change what is served, so they need the token where there is one.
 CHANGING = ("/load", "/save", "/update")
 OPEN = ("/health", "/v2/health/live", "/v2/health/ready")  # for probes, also from other machines
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -34,8 +34,8 @@ class Access:
 
     Attributes:
         token: None: there is none, which only a loopback address may have.
-        loopback: whether the server listens on this machine alone.
-        changing: paths that need the token wherever there is one.
+        loopback: whether the server listens only on this machine.
+        changing: paths that need the token where there is one.
         people: whether people ask with browsers, which send the token as a password (HTTP's Basic scheme).
     """
 

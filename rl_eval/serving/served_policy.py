@@ -99,7 +99,8 @@ class ServedPolicy:
                 policy does not mix them.
             mask: bool `[N, A]`, which actions are legal; None: all.
             rng: of the draws.
-            exact: whether each decision is that of the row alone, to the last bit, as a gate plays it; it costs more.
+            exact: whether each decision is that of the row on its own, to the last bit, as a gate plays it; it costs
+                more.
 
         Raises:
             InputError: an observation is too large for the network, or a policy of other code fails.
@@ -221,7 +222,7 @@ def _probabilities(policy: Any, obs: np.ndarray) -> np.ndarray:
 
 
 def _restricted(probabilities: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Probabilities of legal actions alone; all legal ones alike where the policy gives them none."""
+    """Probabilities of only legal actions; all legal ones alike where the policy gives them none."""
     if mask is None:
         return probabilities
     legal = np.where(mask, probabilities, 0.0)

@@ -27,7 +27,7 @@ class BackgroundTracker:
     """Passes calls on to a tracker that is started, used and closed in a daemon thread.
 
     The first failure is reported on stderr: an exception, a full queue, or a `close` that takes too long. After it the
-    tracker receives nothing but `close`, and training goes on.
+    tracker receives only `close`, and training goes on.
 
     Args:
         name: the tracker's name in messages.

@@ -82,7 +82,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
     """The policy that `config.init` names, and the config with the preprocessing of its observations.
 
     Returns:
-        The policy, or None without `init`; the config; and a sentence for whatever could not be taken over.
+        The policy, or None without `init`; the config; and a sentence for each thing that could not be taken over.
 
     Raises:
         InputError: there is no such snapshot, the run has other files than its training wrote, or the config does not

@@ -1,4 +1,4 @@
-"""One run in several processes, its ranks: this one, rank 0, leads, and alone writes the run; the others follow.
+"""One run in several processes, its ranks: this one, rank 0, leads, and only it writes the run; the others follow.
 
 torch's process group (gloo on CPU, NCCL on GPUs) joins the ranks, over a file and the loopback interface. A follower
 does what rank 0 broadcasts: it calls the same method of its own agent. Its end is noticed by the closed connection.

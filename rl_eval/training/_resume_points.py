@@ -69,7 +69,7 @@ def write(
     n_envs: int,
     metrics_sha256: str,
 ) -> None:
-    """Write a point, and start environments anew that cannot give their state.
+    """Write a point, and start environments again that cannot give their state.
 
     Args:
         vector: the environments; None if they cannot give their state.

@@ -23,7 +23,7 @@ def train_together(
     on_steps: Callable[[int], None] = lambda _: None,
     spent: Sequence[run.SpentFile] = (),
 ) -> list[run.Run]:
-    """Train new runs in directories that exist already, each to the bytes that it has alone.
+    """Train new runs in directories that exist already, each to the bytes that it has when trained on its own.
 
     Args:
         configs: equal except for their seeds, without a tracker.

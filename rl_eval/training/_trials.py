@@ -28,7 +28,7 @@ from rl_eval.training._validation import ValidationPart
 
 ENOUGH = 50  # episodes of the validation part that decide without trials
 ALPHA = 0.15  # chance that training is taken for better where it changes nothing
-# The same for the later half alone: what training gains early in a history may be gone by its end.
+# The same for only the later half: what training gains early in a history may be gone by its end.
 LATER_ALPHA = 0.3
 
 Checkpoint = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
@@ -39,7 +39,7 @@ class Trials:
     """What the trials say.
 
     Attributes:
-        trials: how many trainings there were besides that of the run.
+        trials: how many trainings there were in addition to that of the run.
         episodes: on which both policies played.
         difference: the mean of the validation metric of the trained policies minus that of the first, positive where
             training is better.

@@ -1,7 +1,7 @@
-"""A search for settings: trials of training, compared on the validation part alone, and the preset they end with.
+"""A search for settings: trials of training, compared only on the validation part, and the preset they end with.
 
-Every trial is a few runs in a folder of its own; a file of Optuna's beside them remembers what was tried. A search that
-was stopped or killed goes on from both, and ends as one that was not.
+Every trial is a few runs in a folder of its own; a file of Optuna's next to them remembers what was tried. A search
+that was stopped or killed goes on from both, and ends as one that was not.
 """
 
 from rl_eval.tuning._preset import preset_text, require_free, write_preset

@@ -15,7 +15,7 @@ from rl_eval.formatting import number, quantity
 from rl_eval.tuning._search import SearchResult, TrialResult
 
 MARK = "# Written by `rl-eval tune`"
-# Sections and keys of a config that a preset sets, besides those of the agent.
+# Sections and keys of a config that a preset sets, in addition to those of the agent.
 _KEYS = ("total_steps", "validation")
 
 

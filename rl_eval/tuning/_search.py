@@ -1,6 +1,6 @@
 """The search: Optuna's sampler proposes settings, trials are made here or by a launcher, hopeless ones are stopped.
 
-What the next trial is depends on the trials before it and on the seed alone, and is written down before the trial
+The next trial depends only on the trials before it and on the seed, and is written down before the trial
 begins. So in one process the same seed gives the same trials, also across a kill.
 """
 
@@ -35,7 +35,7 @@ FILE = "study.sqlite"
 FIRST_TRIALS = 8  # drawn at random and never stopped early
 NEVER_PRUNED = 1  # scores of a run that are too early to tell
 MAX_TRIALS = 1_000
-FIRST_SEED = 770_000  # of training; a gate's test episodes are drawn from streams of their own, whatever the seed
+FIRST_SEED = 770_000  # of training; a gate's test episodes are drawn from streams of their own, for every seed
 
 
 @dataclass(frozen=True)

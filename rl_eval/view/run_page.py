@@ -46,7 +46,7 @@ def page(runs: Runs, entry: Entry) -> str:
 
 
 def curves(runs: Runs, entry: Entry) -> str:
-    """The curves alone, for a page that shows them already.
+    """Only the curves, for a page that shows them already.
 
     Raises:
         InputError: the run cannot be read.
@@ -75,7 +75,7 @@ def _commands(run: JudgedRun, entry: Entry) -> list[tuple[str, str]]:
     path = shell_word(run.path)
     commands = [
         ("Why it is as it is", f"rl-eval doctor {path}"),
-        ("Its report, written anew", f"rl-eval report {path}"),
+        ("Its report, written again", f"rl-eval report {path}"),
     ]
     if entry.status in ("running", "interrupted", "over_budget"):
         commands.insert(0, ("Continue it, if no process trains it", resume_command(run.path)))

@@ -49,7 +49,7 @@ def _spec(config: Config) -> gym.envs.registration.EnvSpec:
 
 
 def _line(error: Exception) -> str:
-    """Another library's message on one line, with the kind of error where the message alone says little."""
+    """Another library's message on one line, with the kind of error where the message says little on its own."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) or not text else text
 

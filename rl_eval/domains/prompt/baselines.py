@@ -51,7 +51,7 @@ class FixedSequence:
 class Planned:
     """Applies the mutations that were chosen for each start prompt before the episode, and stops.
 
-    The start is found by the observation, so these policies play the prompts of their config alone.
+    The start is found by the observation, so these policies play only the prompts of their config.
 
     Args:
         plan: maps the prompts of a part to the state to go to, `[S]`.

@@ -93,7 +93,7 @@ class Threat(Domain[Config]):
         return ThreatVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
     def notes(self, config: Config) -> Sequence[str]:
-        """How the columns of a file were read, and which are nearly unique or predict the label alone."""
+        """How the columns of a file were read, and which are nearly unique or predict the label on their own."""
         if config.data != "csv":
             return ()
         from rl_eval.domains.threat.column_check import reading_notes

@@ -81,7 +81,7 @@ class Bayes:
         self._share, self._mix, self._costs = threat_share(config), config.mix, np.asarray(config.costs)
 
     def threat_probability(self, obs: np.ndarray) -> np.ndarray:
-        """P(threat) of each flow from its observation alone, `[N]`."""
+        """P(threat) of each flow, only from its observation, `[N]`."""
         preprocessing = self._preprocessing
         numeric, codes = preprocessing.invert(obs[:, : preprocessing.width])
         levels = [field.levels for field in preprocessing.categorical]

@@ -39,7 +39,7 @@ def reading_notes(preprocessing: Preprocessing) -> tuple[str, ...]:
 
 
 def column_notes(train: Table) -> tuple[str, ...]:
-    """A sentence for each column of the training part that is nearly unique, or predicts the label alone.
+    """A sentence for each column of the training part that is nearly unique, or predicts the label on its own.
 
     A column of numbers is called nearly unique only if all are whole, or rise or fall with the rows as times do, since
     measurements seldom repeat.

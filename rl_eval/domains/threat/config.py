@@ -34,7 +34,7 @@ class Config(EnvConfig):
         None, description="csv: label values that mean benign; * stands for any text"
     )
     threat_labels: tuple[str, ...] | None = Field(
-        None, description="csv: label values that mean threat, likewise; ['*']: any that is not benign"
+        None, description="csv: label values that mean threat, in the same way; ['*']: any that is not benign"
     )
     categorical: tuple[str, ...] = Field((), description="csv: columns to read as categories though they look numeric")
     times: tuple[str, ...] = Field(
@@ -44,7 +44,7 @@ class Config(EnvConfig):
     missing: Literal["error", "median", "indicator"] = Field(
         "error",
         description="numbers that are missing or infinite: refused; median: the median of training, and the end of the "
-        "range; indicator: likewise, and a column that says where one was missing",
+        "range; indicator: the same, and a column that says where one was missing",
     )
     split: Literal["hash", "time"] = Field(
         "hash",

@@ -47,7 +47,7 @@ class FlowSet:
         return len(self.label)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the flows and their labels, in any order: each flow is decided alone."""
+        """SHA-256 of the flows and their labels, in any order: each flow is decided on its own."""
         order = np.lexsort((self.category, self.label, self.hashes))
         digest = hashlib.sha256()
         for array in (self.hashes, self.label, self.category):

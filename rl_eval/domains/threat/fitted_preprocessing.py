@@ -54,7 +54,7 @@ class TypedColumn(_StrictModel):
     Attributes:
         kind: `time`: hour and weekday; `elapsed`: seconds since the column `since`; `address`: class and version.
         day_first: whether dates such as 07/08/2026 begin with the day; None where that makes no difference.
-        weekday: whether the day of the week is known, which it is not where day and month cannot be told apart.
+        weekday: whether the day of the week is known, which it is not where day and month cannot be distinguished.
     """
 
     column: str
@@ -66,7 +66,7 @@ class TypedColumn(_StrictModel):
     @model_validator(mode="after")
     def _consistent(self) -> TypedColumn:
         if (self.kind == "elapsed") != (self.since is not None):
-            raise ValueError(f"the column {self.column!r} is {self.kind}, and `since` goes with elapsed alone")
+            raise ValueError(f"the column {self.column!r} is {self.kind}, and `since` goes only with elapsed")
         return self
 
     @property

@@ -21,7 +21,7 @@ def binary_label(
     """`[R]` int8, 1 for a threat; letter case does not matter.
 
     Args:
-        benign, threat: the values of each class; `*` stands for any text, and alone for every value that is not named.
+        benign, threat: the values of each class; `*` means any text, and on its own every value that is not named.
         fixed: whether the format defines the values, so that a config cannot change them.
 
     Raises:
@@ -51,7 +51,7 @@ def class_of(name: str, benign: Sequence[str], threat: Sequence[str]) -> int | N
         return int(is_threat)
     if is_benign or not name:
         return None
-    # `*` alone is for what nothing names
+    # `*` on its own is for what nothing names
     return 1 if ANY in threat else 0 if ANY in benign else None
 
 

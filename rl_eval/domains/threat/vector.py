@@ -82,7 +82,7 @@ class ThreatVector(NativeVector):
 
     @property
     def knows_all_actions(self) -> bool:
-        """Whether an action changes nothing but its own step: alerts that are counted change later ones."""
+        """Whether an action changes only its own step: alerts that are counted change later ones."""
         return not self._window
 
     def outcomes_of_actions(self) -> list[dict[str, np.ndarray]]:

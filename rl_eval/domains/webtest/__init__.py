@@ -114,7 +114,7 @@ class Webtest(Domain[Config]):
         return app
 
     def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
-        """Failures and states over actions beside baselines, a map of states, and what the reward consisted of."""
+        """Failures and states over actions compared with baselines, a map of states, and the parts of the reward."""
         from rl_eval.domains.webtest.figures import figures
 
         return figures(behaviour)

@@ -1,4 +1,4 @@
-"""Baselines that read observations alone, so that they test a simulated application and one in a browser alike."""
+"""Baselines that read only observations, so they test a simulated application and one in a browser."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Caused:
-    """What one action of each of N testers caused, besides the page shown.
+    """What one action of each of N testers caused, except for the page shown.
 
     Attributes:
         action: int `[N]` what was done.
@@ -113,7 +113,7 @@ class Exploration:
         - `new_failures`, `severity`: failures at sites that were not known, and the sum of their severities.
         - `known_failures`: those at sites that were known.
         - `defects_found`, `false_failures`: the new ones that are known defects, or false alarms.
-        - `duplicate`: nothing new was caused. `dead_end`: nothing but the browser's own actions is left.
+        - `duplicate`: nothing new was caused. `dead_end`: only the browser's own actions are left.
         - `refused`: it would have left the application. `timed_out`.
         - `novelty`: (1/√visits of the state + 1/√tries of the action) / 2, after Bellemare et al. 2016.
         - `path`: actions since the first page was open, this one counted. `seconds`, `traffic`.

@@ -20,7 +20,7 @@ from rl_eval.rollout import Episodes
 
 
 def figures(behaviour: Behaviour) -> list[Figure]:
-    """The figures of episodes of a policy, with those of the shown baselines beside them."""
+    """The figures of episodes of a policy, with those of the shown baselines."""
     assert isinstance(behaviour.config, Config)
     played = {"this policy": behaviour.episodes, **behaviour.baselines}
     return [

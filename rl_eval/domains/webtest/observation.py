@@ -1,6 +1,6 @@
 """What an agent sees, as columns: of the page, then of each of K candidates.
 
-Columns that follow from the page alone are computed here. Those that follow from what was tried before are in
+Columns that follow only from the page are computed here. Those that follow from what was tried before are in
 `exploration.py`. An observation is `[P + K · C]`: `PAGE_COLUMNS`, then `CANDIDATE_COLUMNS` for each candidate, 0 where
 there is none.
 """

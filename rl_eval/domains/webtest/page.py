@@ -4,15 +4,15 @@ The simulator and the browser share these types and the semantics written here.
 
 **Actions.** An action is an index into the candidates of the page: at most `env.candidates` of them, K, masked where
 there are fewer. An element that takes a value is one candidate for each kind of value. Filling is one action, and it
-changes the field alone. A control of the role `submit` sends its form; fields that were not filled hold a valid value
+changes only the field. A control of the role `submit` sends its form; fields that were not filled hold a valid value
 then, so a log-in with valid data is one action. The last two candidates of each page belong to the browser: `BACK` and
 `START`, which opens the first page of the application.
 
-**States.** Pages that differ in data alone, such as two products, are near duplicates: they share one `state`, and
+**States.** Pages that differ only in data, such as two products, are near duplicates: they share one `state`, and
 their elements share keys. A form that shows errors is another state than the empty form.
 
 **Failures** are unique by `site`: the same console message template, exception location, or endpoint and status is one
-failure, wherever it shows. Deliberate answers with status 404 and echoed statuses are none.
+failure, no matter where it shows. Deliberate answers with status 404 and echoed statuses are none.
 """
 
 from __future__ import annotations

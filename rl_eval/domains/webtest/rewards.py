@@ -58,7 +58,7 @@ class Prevention(ShareTerm):
 class Satisfaction(ShareTerm):
     """Reports that are reproducible, short and new: 1 for a failure that shows after one action from the start page.
 
-    Where people judged the failures, their judgement alone counts: 1 if they keep them, 0 if they dismiss them.
+    Where people judged the failures, only their judgement counts: 1 if they keep them, 0 if they dismiss them.
 
     Args:
         actions: the length of a report that halves its worth.

@@ -29,7 +29,7 @@ class TestSet:
         seeds: `[G]` int64 for episodes; empty for cases.
         cases: the observations of cases, where `views` are of them.
         labels: `[G]` integers, the true answer of each case; None if there is none.
-        environment: what decides besides the seed which episode is played; empty for cases.
+        environment: what decides, in addition to the seed, which episode is played; empty for cases.
     """
 
     __test__ = False  # pytest takes any class of this name for a test
@@ -49,8 +49,8 @@ class TestSet:
     def fingerprint(self) -> str:
         """SHA-256 of the distinct cases and their labels, in any order; of episodes, of the environment and the first.
 
-        The same test set, whatever suite plays it: copies and another order of rows and columns make no new one. Nor
-        do further episodes: all seeds follow from the gate seed, so the first is the same however many there are.
+        The same test set for every suite that plays it: copies and another order of rows and columns make no new one.
+        Nor do further episodes: all seeds follow from the gate seed, so the first is the same however many there are.
         """
         digest = hashlib.sha256(f"{self.unit}\0{self.environment}".encode(errors="surrogatepass"))
         for array in (self._distinct_cases(), self.seeds) if self.unit == "case" else (self.exact[:1], self.seeds[:1]):

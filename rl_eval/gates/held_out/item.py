@@ -45,7 +45,7 @@ def check_held_out(
     blank = item_verdict(suite.name, "held_out")
     runs = [run for run in judged if isinstance(run, Run)]
     try:
-        # every run's data is the same wherever it lies: its fingerprints were compared; what a policy sees of it is not
+        # every run's data is the same in any place: its fingerprints were compared; what a policy sees of it is not
         test_sets = _TestSets(environments)
         test_set = test_sets.of(judged[0])
         if not runs:

@@ -39,7 +39,7 @@ class LeakCheck:
             others nearly so, `same_seed` have a seed of training or validation.
         near_share, near_leaks: the share of near-duplicates that is allowed, and whether they count as leaks.
         near_unknown: there are too many for chance, but the fields say too little to take them for the same cases.
-        near_in_validation: for leaks the share of the validation part that resembles training likewise.
+        near_in_validation: for leaks, the share of the validation part that resembles training in the same way.
         finite: the environment has a finite set of start states, so that `exact` is chance and no leak.
         examples: case numbers, or seeds of episodes, of the first leaks.
         excluded: bool `[G]`, what `leaks: drop` removes; None if nothing is to be removed.
@@ -174,7 +174,7 @@ def check_exposures(
     near_leaks &= not near_unknown
     if near_leaks:
         leaked |= close
-    likewise = share_in_validation(test_sets[0], records[0], near.rounding) if near_leaks else None
+    validation_share = share_in_validation(test_sets[0], records[0], near.rounding) if near_leaks else None
     leaked |= same_seed
     first = np.flatnonzero(leaked)[:EXAMPLES]
     examples = first if unit == "case" else test_sets[0].seeds[first]
@@ -193,7 +193,7 @@ def check_exposures(
         near_share=near.share,
         near_leaks=near_leaks,
         near_unknown=near_unknown,
-        near_in_validation=likewise,
+        near_in_validation=validation_share,
         same_seed=int(same_seed.sum()),
         finite=finite,
         examples=tuple(int(example) for example in examples),

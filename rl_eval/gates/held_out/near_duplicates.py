@@ -13,7 +13,7 @@ DEVIATIONS = 3.0  # that a number may exceed what chance explains
 MANY_FIELDS = 8  # of these, equality in all but one is no chance
 SAME = 0.95  # of the cases have one value: such a field tells nothing
 LIKELY = 0.01  # expected share of chance matches, up to which fewer fields tell cases apart too
-FREQUENT = 6  # cases with one value of a field, for its share to be estimated alone
+FREQUENT = 6  # cases with one value of a field, for its share to be estimated on its own
 
 
 def is_near_duplicate(test_set: TestSet, record: Exposure, rounding: float) -> np.ndarray:

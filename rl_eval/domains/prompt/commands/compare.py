@@ -26,7 +26,7 @@ class Comparison:
     Attributes:
         items: of the task.
         calls: requests to the judge.
-        calls_saved: that all items would have taken besides.
+        calls_saved: further ones that all items would have taken.
     """
 
     result: EvidenceResult

@@ -54,8 +54,8 @@ def make_task(source: Path, folder: Path, instruction: str | None, category: str
         raise InputError(f"{escape_controls(str(folder))} exists: name a new folder with --out")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".task-") as beside:
-            made = Path(beside) / "task"
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".task-") as temporary:
+            made = Path(temporary) / "task"
             made.mkdir()
             (made / "task.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             for part, rows in (("train", train), ("test", test)):

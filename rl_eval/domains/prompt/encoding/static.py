@@ -58,7 +58,7 @@ class StaticEncoder:
 
 
 def _blocks(text: str) -> list[str]:
-    """The texts of the blocks; empty if there is none. Blanks alone are no text."""
+    """The texts of the blocks; empty if there is none. Text of blanks only does not count."""
     parts = parse(text)
     groups = ["\n".join(segment for name in group for segment in getattr(parts, name)) for group in GROUPS]
     return [block.encode("utf-8", "replace").decode().strip() for block in (text, *groups)]

@@ -25,7 +25,7 @@ class PromptStates:
         kinds: `[S]` terse, padded, …
         texts: `[S][32]`.
         legal: bool `[S, 32, 5]` whether a mutation is not applied yet and changes the text.
-        can_reach: bool `[S, 32]` whether legal mutations alone lead from the start to a state.
+        can_reach: bool `[S, 32]` whether legal mutations are enough to get from the start to a state.
     """
 
     tasks: tuple[Task, ...]

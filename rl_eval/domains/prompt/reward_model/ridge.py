@@ -76,7 +76,7 @@ class TaskSums:
         return float(self.square[task] - 2 * coefficients @ self.moment[task] + fitted)
 
     def best_penalty(self, tasks: Sequence[int]) -> Penalty:
-        """The penalty whose fits predict each left-out task best; the largest where one task is alone."""
+        """The penalty whose fits predict each left-out task best; the largest where there is one task only."""
         candidates = [Penalty(*pair) for pair in product(PENALTIES, RATIOS)]
         if len(tasks) < 2:
             return candidates[-1]

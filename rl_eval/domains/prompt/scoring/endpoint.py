@@ -69,7 +69,7 @@ class EndpointJudge:
         base_url: such as `https://api.openai.com/v1`.
         model: its name there.
         measure: `logprob` needs log-probabilities, which many endpoints do not give.
-        cache: answers of earlier runs; None: those of this judge alone.
+        cache: answers of earlier runs; None: only those of this judge.
         key: None: the environment's `OPENAI_API_KEY`. An endpoint on this machine needs none.
         sleep: waits so many seconds.
 

@@ -51,7 +51,7 @@ class LocalJudge:
 
     Args:
         path: a GGUF file.
-        cache: answers of earlier runs; None: those of this judge alone.
+        cache: answers of earlier runs; None: only those of this judge.
 
     Raises:
         InputError: a missing extra, or a file that is not a model.

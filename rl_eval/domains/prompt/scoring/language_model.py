@@ -22,7 +22,7 @@ from rl_eval.net.client import Client, Limits
 from rl_eval.untrusted_files import only_regular
 
 CONTEXT_TOKENS = 8192
-# Added to the logits of the labels, so that they take all of the probability: a softmax over the labels alone.
+# Added to the logits of the labels, so that they take all of the probability: a softmax over only the labels.
 _LABEL_BIAS = 40.0
 
 

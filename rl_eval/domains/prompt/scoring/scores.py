@@ -147,12 +147,12 @@ class ScoreTable:
         writer.writerow(_COLUMNS)
         for key, score in sorted(self.scores.items(), key=lambda entry: (entry[0][2], entry[0][1], entry[0][0])):
             writer.writerow((*key, *astuple(score)))
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            beside.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
-            os.replace(beside, path)
+            partial.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+            os.replace(partial, path)
         finally:
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
 
 
 def append(path: Path, entries: Iterable[tuple[Key, Score]], models: Mapping[str, str]) -> None:

@@ -144,7 +144,7 @@ def build_task(content: dict[str, Any], train: list[Item], test: list[Item], *, 
 
 
 def as_shown(text: str) -> str:
-    """The text of an item as a model sees it: two texts that differ in blanks alone are one."""
+    """The text of an item as a model sees it: two texts that differ only in blanks are one."""
     return " ".join(text.split())
 
 

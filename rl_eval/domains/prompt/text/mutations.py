@@ -55,7 +55,7 @@ def mutate(text: str, mutation: str, task: Task | None) -> str:
 def legal(text: str, task: Task | None) -> tuple[bool, ...]:
     """For each of `MUTATIONS` whether it changes the prompt.
 
-    None does where the prompt is blank, or its parts cannot be told apart for sure.
+    None does where the prompt is blank, or its parts cannot be distinguished for sure.
     """
     if not text.strip() or not is_regular(text):
         return (False,) * len(MUTATIONS)

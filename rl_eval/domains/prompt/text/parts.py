@@ -180,7 +180,7 @@ def _kind(segment: str) -> str | None:
 
 
 def _reads_as(segments: tuple[str, ...], part: str, has_task: bool) -> bool:
-    """Whether segments are of a part by their words alone, without a heading."""
+    """Whether the words of segments show that they are of a part, without a heading."""
     return all((_kind(segment) or _plain_kind(segment, has_task)) == part for segment in segments)
 
 

@@ -1,6 +1,6 @@
 """Segments of a prompt: its sentences, list items, examples and protected blocks, cut where nothing is lost.
 
-A protected span is cut nowhere: a code fence, a placeholder (`{x}`, `{{x}}`, `<x>`), and whatever lies between
+A protected span is never cut: a code fence, a placeholder (`{x}`, `{{x}}`, `<x>`), and anything between
 balanced braces or brackets, such as a JSON schema.
 """
 

@@ -25,7 +25,7 @@ MAX_ROWS = 20  # rows of one table
 
 
 def report(imported: ImportedProject) -> Iterator[str]:
-    """Lines of text that are safe to print, whatever the files contain."""
+    """Lines of text that are safe to print, no matter what the files contain."""
     yield f"read         {', '.join(imported.kinds)}"
     if imported.project is not None:
         yield from _project(imported.project)

@@ -33,7 +33,7 @@ class NextCycle:
     Attributes:
         case: `[K]` int32, index into the project's cases.
         left_out: reason -> number of cases left out of the cycle.
-        features: `[K, 64]` float32, from earlier cycles alone.
+        features: `[K, 64]` float32, only from earlier cycles.
         runs: `[K]` number of verdicts of each case.
         failures: `[K]` number of failures of each case.
         last_verdict: `[K]` int8, the newest verdict, -1 if there is none.
@@ -161,7 +161,7 @@ def order_cases(
         expected_ms: `[K]` expected duration of each case.
         scores: `[K]` the highest runs first.
         budget_ms: infinite for no budget.
-        last: bool `[K]`, cases that run after all others whatever their score; None: there are none.
+        last: bool `[K]`, cases that run after all others, with any score; None: there are none.
     """
     after = np.zeros(len(scores), bool) if last is None else last
     order = np.lexsort((-scores.astype(np.float64), after))

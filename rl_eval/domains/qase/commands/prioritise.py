@@ -45,7 +45,7 @@ class Options:
         policy: the policy that orders; None: see `choose_policy`.
         show: number of cases to print; 0: all.
         out: the CSV file; None: `prioritised.csv`, and none with `pytest`.
-        pytest: whether node ids alone are printed.
+        pytest: whether only node ids are printed.
         create_run: code of the project in which a run of these cases is created.
         title: of that run.
         send: whether it is created, rather than shown.

@@ -45,7 +45,7 @@ _WORD = re.compile(r"\w+")
 
 
 def case_features(project: Project) -> np.ndarray:
-    """Features of each case alone: float32 `[C, 44]`, in the order of `CASE_FEATURES`.
+    """Features of each case on its own: float32 `[C, 44]`, in the order of `CASE_FEATURES`.
 
     Texts are signed word hashes, scaled to length 1 (Weinberger et al., *Feature hashing*, ICML 2009).
     """

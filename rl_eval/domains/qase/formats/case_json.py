@@ -106,7 +106,7 @@ def form_difference(own_form: dict[str, Any], file_form: dict[str, Any]) -> Form
 
 
 def apply_form(own_form: dict[str, Any], form: Form) -> dict[str, Any]:
-    """Our own form with the file's spelling restored, wherever the meaning has not changed."""
+    """Our own form with the file's spelling restored where the meaning has not changed."""
     for name, (own_value, file_value) in form.written.items():
         if own_form.get(name) == own_value:
             own_form[name] = file_value

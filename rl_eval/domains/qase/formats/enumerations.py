@@ -1,6 +1,6 @@
 """Enumerations of a case, such as severity: slugs in exports, integers over REST. A workspace can edit them.
 
-The meaning of an integer comes from `GET /v1/system_field` alone. Unknown values stay text and are noted.
+The meaning of an integer comes only from `GET /v1/system_field`. Unknown values stay text and are noted.
 """
 
 from __future__ import annotations

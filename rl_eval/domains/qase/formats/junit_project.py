@@ -1,4 +1,4 @@
-"""A project made from results alone: every test that ran is a case, and its class is its suite."""
+"""A project made only from results: every test that ran is a case, and its class is its suite."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Connection:
 def api_url() -> str:
     """The URL of the API: `QASE_API_URL` of the environment for a Qase of one's own, else that of qase.io.
 
-    `.env` cannot set it, since the token would go wherever a checkout says.
+    `.env` cannot set it: else a checkout could send the token to any server.
     """
     return os.environ.get(API_URL) or URL
 
@@ -166,7 +166,7 @@ def _request(connection: Connection, path: str, query: dict[str, int]) -> Respon
 
 
 def post(connection: Connection, path: str, body: bytes) -> Response:
-    """Send JSON once; whatever its status, the response.
+    """Send JSON once; returns the response, with any status.
 
     Raises:
         RequestError: there is no complete response.

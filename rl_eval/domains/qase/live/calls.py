@@ -140,7 +140,7 @@ def encode_json(body: Any) -> bytes:
 
 
 def _data(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Headers, and the body after an empty line; or a body alone."""
+    """Headers, and the body after an empty line; or only a body."""
     if len(text) > MAX_DATA:
         raise ValueError(f"the data has more than {MAX_DATA} characters")
     headers: list[tuple[str, str]] = []

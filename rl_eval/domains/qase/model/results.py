@@ -52,7 +52,7 @@ class Results:
         name: `[R]` int32, index into `names`.
         case_ids: `[I]` int64, the Qase ids of all results, concatenated.
         id_project: `[I]` int16, index into `projects`: the project that each id belongs to.
-        projects: the distinct project codes; empty text: whichever project is read.
+        projects: the distinct project codes; empty text: the project that is read.
         case_start: `[R + 1]` int64, where in `case_ids` the ids of each result begin.
     """
 

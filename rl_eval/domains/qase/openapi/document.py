@@ -204,7 +204,7 @@ class Document:
         )
 
     def _with_example(self, values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-        """The schema of a parameter or body, with the example that stands beside it."""
+        """The schema of a parameter or body, with the example next to it."""
         schema = self.resolve(values.get("schema", {}), f"{where}, schema")
         if "example" in values:
             return {**schema, "example": values["example"]}

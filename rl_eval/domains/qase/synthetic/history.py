@@ -2,7 +2,7 @@
 
 A cycle tests a build. A build changes a few components, or none. A change breaks cases of its component. The
 probability depends on fragility of the case, heat of the component and a hidden effect of the case. A change can spill
-to dependent components. A broken case fails whenever it runs, until it is repaired; flaky cases also fail
+to dependent components. A broken case fails each time it runs, until it is repaired; flaky cases also fail
 randomly. Heat and hidden effects drift, so that old failures lose their meaning. A cycle runs some of the cases,
 preferably those of changed components, those that failed last, and new ones.
 
@@ -62,7 +62,7 @@ def generate(cycles: int, seed: int, cases: int = 600, signal: bool = True) -> S
 
     Args:
         signal: whether fields and recent verdicts say more than how often a case fails. Without it, each case fails
-            at a constant rate of its own, whatever its fields are, and random cases run.
+            at a constant rate of its own that its fields do not affect, and random cases run.
 
     Raises:
         InputError: less than 1 of either, or a negative seed.

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-# Besides an empty cell, in any letter case.
+# In addition to an empty cell, in any letter case.
 MISSING = ("na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "(null)", "(empty)", "#n/a", "#value!", "#div/0!")
 
 DecimalSign = Literal[".", ","]

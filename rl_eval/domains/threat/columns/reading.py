@@ -28,7 +28,7 @@ class Choices:
     """What a person, or an earlier reading, says about columns.
 
     Attributes:
-        categorical, times: columns that are read so whatever their cells look like.
+        categorical, times: columns that are read so, no matter what their cells look like.
         missing_allowed: whether texts that stand for an empty cell, such as NA, are none.
         label: of the flows; it is no feature.
         earlier: a preprocessing that was fitted before; its columns are read as they were then.

@@ -73,7 +73,7 @@ def inspect(
 
     FILE is CSV (commas, semicolons or tabs; UTF-8, Windows-1252 or UTF-16), a Zeek log, Suricata's EVE JSON, JSON
     with one object a line, or Parquet; text may be packed with gzip. Without --label it looks for one. In labels, *
-    stands for any text, and alone for every value that is not named.
+    means any text, and on its own every value that is not named.
 
     Exit status: 0 done, 2 bad input.
     """

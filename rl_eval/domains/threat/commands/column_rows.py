@@ -102,7 +102,7 @@ def _typed(sheet: Sheet, column: TypedColumn) -> ColumnRow:
     if column.kind == "elapsed":
         return ColumnRow(name, f"seconds since {column.since}", float((times == MISSING).mean()), text)
     if not column.weekday:
-        text += ", day and month cannot be told apart"
+        text += ", day and month cannot be distinguished"
     read_as = "hour and weekday" if column.weekday else "hour"
     return ColumnRow(name, read_as, float((times == MISSING).mean()), text)
 

@@ -100,7 +100,7 @@ def overrides(config: Config) -> list[str]:
 def suggested_suite(config: Config) -> str:
     """A suite for a file, as YAML: better than the baselines, with bars to fill in."""
     return (
-        "# Beside baselines; then say what is good enough for you, as in the two lines at the end.\n"
+        "# Compared with baselines; then say what is good enough for you, as in the two lines at the end.\n"
         f"{suite_text(config, domain(config.name).default_criteria(config))}"
         "#  catches_threats: {metric: recall, at_least: 0.8}\n"
         "#  spares_benign: {metric: false_positive_rate, at_most: 0.01}\n"

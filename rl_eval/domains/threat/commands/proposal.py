@@ -118,7 +118,7 @@ def _labels(
 
 
 def _only(candidates: Sequence[str]) -> str | None:
-    """The column that is the label by its name, if there is one alone."""
+    """The column that is the label by its name, if there is exactly one."""
     named = [name for name in candidates if name.lower() in ("label", "class", "verdict")]
     return named[0] if len(named) == 1 else candidates[0] if len(candidates) == 1 else None
 

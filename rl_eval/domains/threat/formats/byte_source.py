@@ -36,7 +36,7 @@ class ByteSource:
     Attributes:
         path: how messages name it.
         packing: `gzip`, or empty.
-        is_parquet: whether it begins as Parquet does, which is read from a file alone.
+        is_parquet: whether it begins as Parquet does, which is only read from a file.
     """
 
     def __init__(self, path: Path, stream: BinaryIO, limit: int | None):

@@ -96,7 +96,7 @@ def read_sheet(path: Path, *, headerless: Mapping[int, Sequence[str]] | None = N
 
 
 def _without_empty_rows(sheet: Sheet) -> Sheet:
-    """The rows with at least one cell, as spreadsheets append rows of separators alone."""
+    """The rows with at least one cell, as spreadsheets append rows of only separators."""
     frame = sheet.frame
     empty = frame.get_column(frame.columns[0]).is_null().to_numpy()
     if not empty.any():

@@ -1,4 +1,4 @@
-"""`TextBlocks`: the text of a source as UTF-8 in blocks of whole lines, whatever encoding and line ends it has."""
+"""`TextBlocks`: the text of a source as UTF-8 in blocks of whole lines, from any encoding and line ends."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def launch_options() -> dict[str, Any]:
 
 
 def context_options(host: str) -> dict[str, Any]:
-    """A context that reaches one host and port alone, such as `127.0.0.1:8000`."""
+    """A context that reaches only one host and port, such as `127.0.0.1:8000`."""
     return {
         "proxy": {"server": _NOWHERE, "bypass": f"<-loopback>,{host}"}, "accept_downloads": False,
         "service_workers": "block", "permissions": ["clipboard-read", "clipboard-write"], "locale": "en-GB",
@@ -121,7 +121,7 @@ class Chromium:
         return self._browser
 
     async def context(self, host: str, **options: Any) -> BrowserContext:
-        """A fresh context that reaches one host and port alone, such as `127.0.0.1:8000`."""
+        """A fresh context that reaches only one host and port, such as `127.0.0.1:8000`."""
         browser = await self.browser()
         return await browser.new_context(**context_options(host), **options)
 

@@ -53,7 +53,7 @@
     return e.form || e.tagName === "FORM" ? "form" : "main";
   };
   const action = (form) => form ? (typeof form.action === "string" ? form.action : document.baseURI) : "";
-  // What a button does besides its text: another address of its form, its value, hidden fields that name an action, code.
+  // What a button does, in addition to its text: another address of its form, its value, hidden fields that name an action, code.
   const does = (e) => {
     if (e.tagName === "A") return clean(e.getAttribute("onclick"), 200);
     const form = e.tagName === "FORM" ? e : e.form;

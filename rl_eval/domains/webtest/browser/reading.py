@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 _SCRIPTS = ("prepare_page", "read_page", "act_on_page", "read_form")
 LIMITS = {"nodes": 20_000, "elements": 200}
 REPEATED = 6  # elements with one key on a page that are kept: the entries of a list lead to near-duplicates
-# Words in a few languages, for Python and for the scripts in the page, whose \b knows ASCII letters alone.
+# Words in a few languages, for Python and for the scripts in the page, whose \b knows only ASCII letters.
 LOG_OUT = (
     r"\b((log|sign)[ _-]?(out|off)|abmelden|ausloggen|afmelden|uitloggen|d[eé]connexion|se d[eé]connecter|"
     r"cerrar sesi[oó]n|terminar sess[aã]o|disconnetti)\b|wyloguj|выйти|登出|注销|登録解除|ログアウト|로그아웃"

@@ -98,7 +98,7 @@ class Tester:
             return await self._begin_again("the browser crashed")
 
     async def _begin_again(self, note: str) -> ActionResult:
-        """A fresh context after the browser itself failed; what was done before is kept as notes alone."""
+        """A fresh context after the browser itself failed; what was done before is kept only as notes."""
         notes = [*self.notes, note]
         result = await self.start()
         self.notes = notes

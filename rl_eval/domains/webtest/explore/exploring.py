@@ -58,7 +58,7 @@ class Explorer:
         self._allowed: set[str] = set()
 
     def run(self) -> None:
-        """Explore until the budget is spent. The exploration is complete as far as it came, whatever is raised.
+        """Explore until the budget is spent. If something is raised, the exploration is complete up to there.
 
         Raises:
             InputError: the application does not answer, has nothing to explore, or the log-in does not work.

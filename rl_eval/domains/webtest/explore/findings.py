@@ -46,7 +46,7 @@ class Exploration:
     Attributes:
         policy: which one chose the actions, with the reason, as a sentence without its point.
         states: how many were seen.
-        notes: what happened besides, such as a session that was lost.
+        notes: what else happened, such as a session that was lost.
         ended: why it ended before its budget was spent, as a sentence without its point; else empty.
     """
 
@@ -71,7 +71,7 @@ class Exploration:
 def paths(steps: Sequence[Step], base_url: str) -> Iterator[tuple[Step, ...]]:
     """Ways to a failure, the shortest first.
 
-    On its page alone; after all forms that were sent, since a log-in or a full cart may be needed; since the start page
+    Only on its page; after all forms that were sent, since a log-in or a full cart may be needed; since the start page
     was open; since the beginning.
     """
     last, begin = steps[-1], _first_entry(steps, len(steps) - 1)
@@ -108,7 +108,7 @@ def _last_entries(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def _sent(steps: Sequence[Step], sends: Sequence[int], taken: int) -> tuple[Step, ...]:
-    """The last forms that were sent, each on its page and once, as many as fit beside the steps that are taken."""
+    """The last forms that were sent, each on its page and once, as many as fit in addition to the steps taken."""
     forms: dict[tuple[Step, ...], None] = {}
     room = LONGEST_PATH - taken
     for index in reversed(sends):

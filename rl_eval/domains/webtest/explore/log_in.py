@@ -63,7 +63,7 @@ def require_state_of(state: dict[str, Any], base_url: str, path: Path) -> None:
 def run_script(script: Path, base_url: str) -> dict[str, Any]:
     """The storage state after a person's script has logged in: `def log_in(page)` with a page of Playwright's sync API.
 
-    It runs in a process of its own, with a browser that reaches the application alone.
+    It runs in a process of its own, with a browser that reaches only the application.
 
     Raises:
         InputError: it does not end, or fails.

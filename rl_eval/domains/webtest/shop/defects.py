@@ -49,7 +49,7 @@ DEFECTS = (
     Defect("D10", "console_error", .25, "Product page", "show the next picture", r"gallery: picture # is missing"),
     Defect("D11", "console_error", .25, "Help", "open a help topic", r"help: no search index"),
     Defect("D12", "console_error", .75, "Product page", "choose another size", r"'surcharge'"),
-    Defect("D13", "console_error", .75, "Cart", "press + beside a quantity", r"stepQuantity is not defined"),
+    Defect("D13", "console_error", .75, "Cart", "press + next to a quantity", r"stepQuantity is not defined"),
     Defect("D14", "console_error", 1.0, "Checkout", "choose express delivery", r"'express_fee'"),
     Defect("D15", "console_error", .5, "Reviews", "choose a number of stars", r"'fill'"),
     Defect("D16", "dead_link", .5, "Help", "follow the link to returns", r"GET /help/returns 404"),

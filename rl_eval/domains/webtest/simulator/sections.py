@@ -47,7 +47,7 @@ class Site:
 
 
 def new_site(rng: np.random.Generator) -> Site:
-    """An application with its start page and its error pages alone."""
+    """An application with only its start page and its error pages."""
     theme = THEMES[int(rng.integers(len(THEMES)))]
     name = " ".join(NAMES[int(index)] for index in rng.choice(len(NAMES), 3, replace=False))
     site = Site(Blueprint(name), theme, rng)
@@ -130,7 +130,7 @@ def add_cart(site: Site) -> None:
 
 
 def add_checkout(site: Site) -> None:
-    """A wizard from the cart to an order, in some applications after a log-in alone."""
+    """A wizard from the cart to an order, in some applications only after a log-in."""
     plan = site.plan
     address = plan.page("address", "Delivery address", "step 1 of 3 where do you live")
     delivery = plan.page("delivery", "Delivery date", "step 2 of 3 when do we deliver")

@@ -63,7 +63,7 @@ class SimulatedVector(NativeVector):
     def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None):
         """Start every copy, or those in `options["reset_mask"]`, on a new episode.
 
-        Without autoreset the episode of a copy is that of its own seed, whatever the others play.
+        Without autoreset the episode of a copy is that of its own seed and does not depend on the others.
         """
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)), bool)
         if seed is None or self.autoreset:
