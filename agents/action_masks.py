@@ -1,7 +1,7 @@
 """Action masks: which discrete actions an environment allows.
 
 An environment whose actions are not always legal gives `infos["action_mask"]` on reset and on every step: bool
-`[N, A]`, which actions are legal in the observations it returns. Column a stands for the action `start + a`. Every row
+`[N, A]`, which actions are legal in the observations it returns. Column a is the action `start + a`. Every row
 has a legal action. With SAME_STEP autoreset `infos["final_action_mask"]` `[N, A]` says the same of `final_obs`; only
 rows of truncated episodes are read, and without it every action is legal there. With NEXT_STEP autoreset the row of a
 terminated episode may be empty. An environment without a mask on reset has none at all.

@@ -213,7 +213,7 @@ class ClosedForm:
             entropy = np.einsum("...ab,...ab->...b", p, log_p)
             np.negative(entropy, out=entropy)
             rows = actions.shape[-1]
-            action_index = actions * rows + np.arange(rows)  # where each row's action lies in [A, B]
+            action_index = actions * rows + np.arange(rows)  # where each row's action is in [A, B]
             if log_p.ndim == 3:
                 action_index += (np.arange(len(log_p)) * log_p[0].size)[:, None]
             return log_p.take(action_index), entropy, (p, log_p, entropy, action_index)

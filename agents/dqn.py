@@ -218,7 +218,7 @@ class DQN(BaseAgent):
 
     @property
     def transitions_needed(self) -> int:
-        """How many transitions `learn_from` is to get at least, so that a gradient step is due."""
+        """The least number of transitions for `learn_from`, so that a gradient step is due."""
         config = self.config
         updates = Fraction(self.gradient_steps + 1) / Fraction(repr(config.updates_per_step))
         return max(math.ceil(updates) + max(config.learning_starts, config.batch_size) - self.env_steps, 1)

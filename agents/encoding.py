@@ -1,7 +1,7 @@
 """Piecewise-linear encoding of inputs: each number becomes its position in bins that hold equally many observations.
 
-A perceptron is slow to learn jumps and bumps of a function of one number, of which tables of measurements are full and
-which trees find at once. With this encoding its first layer is already a piecewise-linear function of each number, with
+A perceptron is slow to learn jumps and bumps of a function of one number. Tables of measurements are full of them, and
+trees find them at once. With this encoding its first layer is already a piecewise-linear function of each number, with
 a slope of its own in each bin.
 
 Gorishniy, Rubachev and Babenko, *On embeddings for numerical features in tabular deep learning*, NeurIPS 2022

@@ -1,4 +1,4 @@
-"""Observations of an environment in which actions are random: what an encoding of inputs is fitted to."""
+"""Observations of an environment under random actions, to which an encoding of inputs is fitted."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class OnPolicyAgent(BaseAgent):
 
     @property
     def transitions_needed(self) -> int:
-        """How many transitions `learn_from` is to get at least."""
+        """The least number of transitions for `learn_from`."""
         return self.steps_per_iteration
 
     def learn_from(self, columns: Mapping[str, np.ndarray]) -> dict[str, float]:

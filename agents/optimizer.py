@@ -104,7 +104,7 @@ class Adam(_Stateful):
 
 
 class RMSpropTF(_Stateful):
-    """RMSprop with ε inside the square root and the mean square starting at 1, as TensorFlow had it.
+    """RMSprop with ε inside the square root and the mean square starting at 1, as in TensorFlow.
 
     v ← ρ v + (1 − ρ) g²;  θ ← θ − lr · g / √(v + ε).
 

@@ -98,7 +98,7 @@ class RedisMessages:
                 self._add(message, "any")
 
     def receive(self) -> list[Message]:
-        """Messages of others since the last call, in the order in which the server got them; some of them where many.
+        """Messages of others since the last call, in the order of the server; if there are many, some of them.
 
         Raises:
             OSError: the server stays away or refuses, or an entry of the stream is no message.

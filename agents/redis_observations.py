@@ -132,7 +132,7 @@ class RedisObservations:
         self._require_room()
 
     def _lay_out(self) -> None:
-        """Where records lie; the room for them is taken before the first is written."""
+        """Where records are; the room for them is taken before the first is written."""
         self._record = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize + (self.actions or 0)
         self._per_string = max(min(CHUNK // self._record, self._rows * self._n_envs), 1)
         records = self._rows * self._n_envs
@@ -215,7 +215,7 @@ class RedisObservations:
         return obs, None if self.actions is None else records[:, size:].astype(bool)
 
     def _ranges(self, positions: np.ndarray) -> np.ndarray:
-        """Where records lie that are sorted and different, neighbours as one range: `[R, 3]` as `_WRITE` takes them."""
+        """Where sorted and different records are, neighbours as one range: `[R, 3]` as `_WRITE` takes them."""
         first = np.ones(len(positions), bool)
         first[1:] = (np.diff(positions) != 1) | (positions[1:] % self._per_string == 0)
         starts = np.flatnonzero(first)

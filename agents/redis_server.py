@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from agents.redis_address import ENVIRONMENT_VARIABLE, RedisAddress, credentials
 
-WAIT_S = 60.0  # seconds that a server may be away; the time in which it loads its file does not count
+WAIT_S = 60.0  # seconds that a server may be away, without the time that it takes to load its file
 CALL_S = 30.0  # seconds of one call
 CONNECT_S = 2.0
 PAUSES = (0.05, 0.1, 0.2, 0.5)  # seconds between tries; the last one stays

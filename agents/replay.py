@@ -58,7 +58,7 @@ class ReplayBuffer:
         priority_alpha: α of prioritised replay; None draws uniformly. See `replay_sampling.py`.
         storage: `memory`; `memmap` keeps the ring in a file, its room reserved at once, which is gone with the process;
             the address of a Redis server keeps observations and masks there.
-        folder: where that file lies; it names what is kept on a server.
+        folder: where that file is; it names what is kept on a server.
 
     Raises:
         ValueError: an argument is out of range, or the folder or the server cannot take the ring.

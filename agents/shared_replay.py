@@ -60,7 +60,7 @@ class SharedReplay:
 
     Args:
         own: the buffer of this process's steps.
-        make: a buffer like it, in which steps of another process are kept.
+        make: a buffer like it, for steps of another process.
         messages: to and from the other processes.
         peers: how many others there may be.
         every: steps of each copy in a message.

@@ -33,7 +33,7 @@ class CopiesStep:
 
 @dataclass(frozen=True)
 class StepLayout:
-    """How steps lie in bytes, for N copies, observations of D numbers and masks of A actions."""
+    """How steps are stored in bytes, for N copies, observations of D numbers and masks of A actions."""
 
     copies: int
     obs_size: int

@@ -71,7 +71,7 @@ class SumTree:
             self._sum_up()
 
     def find(self, targets: np.ndarray) -> np.ndarray:
-        """The leaves `[B]` in whose part of the running total the targets `[B]` lie, never one of weight 0.
+        """The leaves `[B]` whose parts of the running total contain the targets `[B]`, never one of weight 0.
 
         Args:
             targets: in `[0, total]`.
@@ -146,7 +146,7 @@ def _children(level: np.ndarray, nodes: np.ndarray) -> np.ndarray:
 def _sums(children: np.ndarray) -> np.ndarray:
     """Sums over the first axis, half by half.
 
-    The order in which `sum` adds depends on how many nodes are summed together, and so do its last bits.
+    The order of additions in `sum` depends on how many nodes are summed together, and so do its last bits.
     """
     while len(children) > 1:
         half = len(children) // 2

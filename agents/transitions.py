@@ -28,7 +28,7 @@ class Transitions:
     terminated: np.ndarray  # [B] bool
     truncated: np.ndarray  # [B] bool, where not terminated
     next_obs: np.ndarray  # [B, D] float32; of no meaning where terminated
-    streams: np.ndarray  # [B] int64, of which unit or environment copy
+    streams: np.ndarray  # [B] int64, the unit or environment copy
     masks: np.ndarray | None = None  # [B, A] bool, which actions were legal; None: all
     next_masks: np.ndarray | None = None  # [B, A] the same in `next_obs`
     # [B] log-probabilities, or log-densities, with which the actions were chosen; None: by the policy that learns.

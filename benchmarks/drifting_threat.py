@@ -55,7 +55,7 @@ def _dataset() -> Any:
 
 
 def later_flows(seed: int, period: int, count: int) -> Flows:
-    """Further flows of a period, none of which anybody learns from."""
+    """Further flows of a period, which are not used for training."""
     return _flows(_dataset(), "test", PERIODS[period], count, np.random.default_rng([29, seed]))
 
 

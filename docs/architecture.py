@@ -119,7 +119,7 @@ def _imports(tree: ast.AST, late: bool = False) -> Iterator[tuple[str, bool]]:
 
 
 def module_of(imported: str, by_name: dict[str, Module]) -> str | None:
-    """The module that an imported name lies in; None for a library's."""
+    """The module of an imported name; None for a library's."""
     while imported:
         if imported in by_name:
             return imported
@@ -159,7 +159,7 @@ def draw(by_name: dict[str, Module]) -> str:
     position = {package: index for index, package in enumerate(packages)}
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'role="img" aria-label="Which package imports which: every dot lies right of the diagonal">',
+        'role="img" aria-label="Which package imports which: every dot is right of the diagonal">',
         "<style>text{font:13px system-ui,sans-serif;fill:#1f2328}.layer{font-weight:600}"
         "circle{fill:#0969da}.line{stroke:#d1d9e0}.self{fill:#d1d9e0}"
         "@media(prefers-color-scheme:dark){text{fill:#f0f6fc}circle{fill:#4493f8}"

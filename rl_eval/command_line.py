@@ -37,7 +37,7 @@ class CommandLine:
 
     Attributes:
         flags: the arguments that begin with a dash, and their values.
-        overrides: the others, each of which Hydra can parse.
+        overrides: the others; Hydra can parse each of them.
         multirun: whether it is a sweep.
         prints: the name of the flag with which Hydra prints something and runs nothing; None without one.
         config_dir: the folder of `--config-dir`.

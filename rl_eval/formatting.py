@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_TEXT_LENGTH = 600  # characters of one value from a file
-# A few lines of YAML can stand for a list of millions, since parts of it may be named and repeated.
+# A few lines of YAML can mean a list of millions, since parts of it may be named and repeated.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 4, 20, 20
 _SHORT.maxstring = _SHORT.maxother = MAX_TEXT_LENGTH
@@ -76,7 +76,7 @@ def _without_zeros(text: str) -> str:
 
 
 def short_path(path: Path | str) -> Path:
-    """A path as a person types it: relative to the current directory where it lies below, without links and `..`."""
+    """A path as a person types it: relative to the current directory where it is inside, without links and `..`."""
     absolute, current = Path(path).resolve(), Path.cwd().resolve()
     return absolute.relative_to(current) if absolute.is_relative_to(current) else absolute
 
@@ -131,7 +131,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u206
 
 
 def escape_controls(text: str, keep: str = "") -> str:
-    """Text in which control characters and overrides of direction are written out: `\\u001b`, `\\u202e`.
+    """Text where control characters and overrides of direction are written out: `\\u001b`, `\\u202e`.
 
     Args:
         keep: characters that stay, such as line ends.

@@ -1,6 +1,6 @@
 """Hashes of 64 bits: of words, of rows of numbers and of texts. They are the same on every machine.
 
-They decide which case lands in which part of the data and which cases count as equal, so their values never change.
+They decide the part of the data for each case, and which cases count as equal, so their values never change.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def composed_directory(conf: Path, overrides: Sequence[str], key: str) -> Path:
 
 
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of every job of a sweep, in the order in which Hydra's sweeper runs them.
+    """The overrides of every job of a sweep, in the order of Hydra's sweeper.
 
     Raises:
         InputError: an override is not a sweep over a limited number of fixed values.
@@ -103,7 +103,7 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
         if isinstance(value, Glob):
             raise InputError(f"{text} is not possible: name the options, separated by commas")
         if getattr(value, "shuffle", False):
-            raise InputError(f"{text} is not possible: a sweep runs its jobs in the order in which they are named")
+            raise InputError(f"{text} is not possible: a sweep runs its jobs in the order of its values")
         if isinstance(value, Sweep):
             try:
                 counts.append(sum(1 for _ in itertools.islice(override.sweep_iterator(), MAX_JOBS + 1)))

@@ -217,7 +217,7 @@ def _learn(
         reward = RewardFunction.from_config(config.reward["terms"])
         for sentence in (*domain.notes(config.env), *domain.reward_notes(config.env, reward)):
             _note(sentence)
-        if resume and _finished(directory):  # what is left is to judge it
+        if resume and _finished(directory):  # it only has to be judged
             trained = runs.read_run(directory)
             meter.add_earlier(runs.read_record(directory))
             meter.end_training()

@@ -144,7 +144,7 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
 
 
 def _leave(directories: Sequence[Path]) -> None:
-    """After an interrupt: mark runs that were being trained, and remove folders in which none has begun."""
+    """After an interrupt: mark runs that were being trained, and remove folders where none has begun."""
     from rl_eval import run, terminal
 
     for directory in directories:

@@ -24,7 +24,7 @@ def import_plugins(names: Sequence[str], folder: Path) -> None:
 
     Args:
         names: dotted module names.
-        folder: where a module may lie that is not on `sys.path`, as well as in the current folder. Both are added at
+        folder: where a module may be that is not on `sys.path`, as well as in the current folder. Both are added at
             the end of `sys.path`.
 
     Raises:

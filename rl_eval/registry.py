@@ -75,7 +75,7 @@ class Registry(Generic[Entry]):
         return isinstance(name, str) and (name in self._registered or name in self._entry_points)
 
     def __iter__(self) -> Iterator[str]:
-        """The names: entry points first, in the order in which they are declared."""
+        """The names: entry points first, in the order of declaration."""
         yield from self._entry_points
         yield from (name for name in self._registered if name not in self._entry_points)
 

@@ -96,7 +96,7 @@ class RewardFunction:
         return ranges
 
     def attainable(self) -> Range | None:
-        """The sum of the terms' ranges: no reward lies outside; None where a term's range is not known.
+        """The sum of the terms' ranges: no reward is outside; None where a term's range is not known.
 
         Interval arithmetic, so both ends are reached only where the terms can be extreme together.
         """

@@ -17,7 +17,7 @@ def resolve(target: str) -> Any:
     Configs may come from anyone, so only this package is imported, and plugins that a person consented to.
 
     Raises:
-        InputError: the path lies outside `rl_eval.` and plugins, or names nothing.
+        InputError: the path is outside `rl_eval.` and plugins, or names nothing.
     """
     module, _, attribute = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     if not attribute or not (target.startswith(ALLOWED) or is_plugin(module)):

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 MAX_DEPTH = 32
-# Characters and 100 for each value, with aliases counted in full: a few lines can stand for millions of values.
+# Characters and 100 for each value, with aliases counted in full: a few lines can mean millions of values.
 MAX_SIZE = 2 << 20
 _VALUE_SIZE = 100
 _CHUNK_BYTES = 1 << 16
@@ -110,7 +110,7 @@ class BoundedLoader(yaml.SafeLoader):
         node.value = [pair for name, pair in merged.items() if name not in overridden] + own
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """A whole number that a float can stand for; Python cannot even print much larger ones."""
+        """A whole number that a float can represent; Python cannot even print much larger ones."""
         value = super().construct_yaml_int(node)
         if value.bit_length() > MAX_BITS:
             raise yaml.constructor.ConstructorError(

@@ -27,7 +27,7 @@ UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def key_path(error: Mapping[str, Any], values: Any) -> KeyPath:
-    """Where a pydantic error lies, without the tags that it adds for the members of a union.
+    """Where a pydantic error is, without the tags that it adds for the members of a union.
 
     Args:
         error: one of `ValidationError.errors()`.

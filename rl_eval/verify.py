@@ -100,7 +100,7 @@ def _compare_parts(original: run.Run, replayed: run.Run) -> Iterator[PartCompari
 
 
 def _snapshot_difference(snapshot: Path, replayed: Path) -> str | None:
-    """The first tensor, or key of the JSON, in which two snapshots differ."""
+    """The first tensor, or key of the JSON, where two snapshots differ."""
     try:
         arrays, meta = run.read_checkpoint(snapshot, "policy")
     except run.DamagedError as error:
@@ -150,7 +150,7 @@ def _rows(directory: Path) -> list[list[str]]:
 
 
 def _metrics_difference(directory: Path, replayed: Path, until: int | None) -> str | None:
-    """The first row and column in which two logs differ, without times; of the rows up to `until` env steps."""
+    """The first row and column where two logs differ, without times; of the rows up to `until` env steps."""
     (header, *run_rows), (replay_header, *replay_rows) = _rows(directory) or [[]], _rows(replayed) or [[]]
     if header != replay_header:
         columns = itertools.zip_longest(header, replay_header)

@@ -68,7 +68,7 @@ def score(
       why_1 … why_3  with --why: the columns that matter most, and how much their values change the probability
                      in comparison with the median or most frequent value of the training part
 
-    A note names the columns in which more than 5 % of the rows have values unlike those of training.
+    A note names the columns where more than 5 % of the rows have values unlike those of training.
 
     Rows are read and written a few thousand at a time, so data of any length needs the same memory. If a row is
     faulty, the rows before it have already been written to stdout; --out then leaves no file.
@@ -112,7 +112,7 @@ def score(
 
 
 def _unknown_note(unknown: Counter[str], total: int) -> str:
-    """The columns in which much of the data is not like that of training; empty if there are none."""
+    """The columns where much of the data is not like that of training; empty if there are none."""
     named = [(name, count) for name, count in unknown.most_common() if count > NOTED_SHARE * total]
     if not named:
         return ""

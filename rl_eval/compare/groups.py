@@ -150,7 +150,7 @@ def _override_value(value: Any) -> str:
 def group_runs(
     runs: Sequence[ComparedRun], baseline: Sequence[ComparedRun] = (), *, gate: bool = False
 ) -> list[RunGroup]:
-    """One group of each config: the baseline first, then the candidates in the order in which they were named.
+    """One group of each config: the baseline first, then the candidates in the order given.
 
     Args:
         runs: of the candidates; without `baseline`, the first group is the baseline.

@@ -156,7 +156,7 @@ def _rows(result: Comparison, comparison: GroupComparison) -> list[dict[str, Any
     wins, mean, episodes = comparison.wins, comparison.mean, comparison.over_episodes
     above, rows = result.higher_is_better, []
     if wins.wins + wins.losses and comparison.about == "training":
-        name = "share of pairs of runs in which the candidate has the higher score"
+        name = "share of pairs of runs where the candidate has the higher score"
         row = _row(name, f"{wins.wins + wins.losses + wins.ties} pairs", wins.share, wins, 0.5, above, result.alpha)
         rows.append({**row, "decision": "NONE"})
     if mean is not None:

@@ -118,7 +118,7 @@ def with_fitted_keys(config: EnvConfig, trained: EnvConfig) -> EnvConfig:
     """An environment with the observations that a policy was trained on.
 
     Args:
-        config: where the policy is to play.
+        config: where the policy will play.
         trained: the environment of its run, of the same domain.
     """
     return config.model_copy(update={key: getattr(trained, key) for key in domain(config.name).fitted_keys})

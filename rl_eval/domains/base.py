@@ -109,7 +109,7 @@ class Domain(ABC, Generic[Config]):
         `infos["final_obs"]` `[N, ...]`, valid where `infos["_final_obs"]` is set; for `train` it may be NEXT_STEP.
         `autoreset=False` is DISABLED: a copy whose episode ended stays idle until
         `reset(options={"reset_mask": mask})`. A vector over a finite part also reads `options["episode"]` `[N]`, the
-        index of the episode that each copy is to play, and `options["order"]`, the seed of their permutation.
+        index of the episode that each copy will play, and `options["order"]`, the seed of their permutation.
 
         Where some Discrete actions are illegal at times, `infos["action_mask"]` (bool `[N, A]`, on reset and on every
         step) says which are legal in the observations returned, and `infos["final_action_mask"]` the same of
@@ -242,7 +242,7 @@ class Domain(ABC, Generic[Config]):
     def earlier_splits(self, config: Config, count: int) -> Sequence[Config] | None:
         """Up to `count` configs that split the data before the test part earlier; None: it has no order of time.
 
-        The training part of each lies before its validation part. These follow one another up to the test part of
+        The training part of each comes before its validation part. These follow one another up to the test part of
         `config`.
         """
         return None
@@ -311,7 +311,7 @@ class Domain(ABC, Generic[Config]):
         return SilentFeatures(reasons, len(names["features"] or names["columns"]) or len(reasons))
 
     def _other_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> str | None:
-        """The first key in which a preprocessing differs from the one of this config; None if it is the same."""
+        """The first key where a preprocessing differs from the one of this config; None if it is the same."""
         expected = json.loads(json.dumps(self.preprocessing(config) or {}))
         other = dict(preprocessing or {})
         keys = [key for key in {**expected, **other} if key != "schema" and expected.get(key) != other.get(key)]

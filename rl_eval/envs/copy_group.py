@@ -60,7 +60,7 @@ class CopyGroup:
 
         Raises:
             InputError: an observation, a reward, an end or an action mask is not what the spaces allow, or a value of
-                `info` that is to be a fact is not a number.
+                `info` that should be a fact is not a number.
         """
         arrays, autoreset, row, checks = self.arrays, self.autoreset, self.first, self._checks
         rows = slice(self.first, self.first + len(self.copies))

@@ -1,4 +1,4 @@
-"""Discrete observations as one-hot vectors, which networks learn from; the space keeps what they stand for."""
+"""Discrete observations as one-hot vectors, which networks learn from; the space keeps what they mean."""
 
 from __future__ import annotations
 

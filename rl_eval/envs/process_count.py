@@ -14,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 
 
 def process_count(workers: str | int, spec: EnvSpec, kwargs: dict[str, Any], num_envs: int, *, slow_steps: bool) -> int:
-    """How many processes are to step the copies, this one included.
+    """How many processes should step the copies, this one included.
 
     `auto`: two where the environment's steps are slow and this process has two cores and works for no other one;
     otherwise one.

@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 
 NUMBERS = "fiub"  # kinds of numpy types
-# How far from a bound of a Box an action may lie because of rounding, relative to the bound or 1.
+# How far outside a bound of a Box an action may be because of rounding, relative to the bound or 1.
 ROUNDING = 1e-5
 _ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 
@@ -24,7 +24,7 @@ class OneHot(gym.spaces.Box):
     """The one-hot vectors of a Discrete space.
 
     Attributes:
-        discrete: the space whose values they stand for.
+        discrete: the space whose values they mean.
     """
 
     def __init__(self, discrete: gym.spaces.Discrete):
@@ -83,7 +83,7 @@ def blank(space: gym.Space) -> Any:
 
 
 def batch(space: gym.Space, rows: np.ndarray) -> Any:
-    """Rows of a space as a policy gets them; one-hot vectors become the numbers that they stand for."""
+    """Rows of a space as a policy gets them; one-hot vectors become the numbers that they mean."""
     if isinstance(space, OneHot):
         return rows.argmax(axis=1) + space.discrete.start
     return _batch(space, rows)
@@ -145,7 +145,7 @@ def checked_value(space: gym.Space, value: Any, *, action: bool = False, at: str
     """A copy of a value in the types of its space.
 
     Args:
-        action: whether it is one; an action lies in the bounds of a Box. Observations often exceed them a little.
+        action: whether it is one; an action is in the bounds of a Box. Observations often exceed them a little.
         at: where in a Dict or Tuple it is.
 
     Raises:

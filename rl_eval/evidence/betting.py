@@ -12,7 +12,7 @@ from rl_eval.errors import InputError
 # A bet never risks more than this share of the capital on one unit, so one bad unit cannot destroy the evidence.
 LARGEST_STAKE = 0.9
 _FIXED_BETS = 40
-# The alternative of the smallest fixed bet lies so far from the threshold, in arcsine of the square root: .013 tells
+# The distance of the smallest fixed bet's alternative from the threshold, in arcsine of the square root: .013 tells
 # .80 from .81 and .10 from .108.
 _NEAREST = 0.013
 _TINY = 1e-12

@@ -13,7 +13,7 @@ For every θ it bets on both halves, on the same cases:
     z₁ = a₁ − θ b₁ has mean ≤ 0,   z₂ = (θ − margin) b₂ − a₂ has mean ≤ 0,
     Kθ = ∏ (1 + λ₁ z₁ + λ₂ z₂),   λ₁, λ₂ ≥ 0 and fixed,
 
-averaged over pairs (λ₁, λ₂). Under the claim that is to be refuted, its own θ has Kθ ≥ 1/α at any time with probability
+averaged over pairs (λ₁, λ₂). Under the claim to be refuted, its own θ has Kθ ≥ 1/α at any time with probability
 ≤ α. So the claim is refuted once every θ has been, each at a time of its own.
 
 θ runs over cells, each with its own pairs. For one pair log Kθ is concave in θ, a sum of logarithms of functions that

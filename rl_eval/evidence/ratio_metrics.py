@@ -44,7 +44,7 @@ class RatioCounts(NamedTuple):
     Attributes:
         hits: cases that count for the metric.
         informative: cases that count at all.
-        required: cases without any of which the metric is undefined: positives for F1, informative ones for the rest.
+        required: the metric is undefined without any of these cases: positives for F1, informative ones for the rest.
     """
 
     hits: np.ndarray

@@ -43,7 +43,7 @@ def share_interval(
     Args:
         hits, informative: `[n]`, 0 ≤ hits ≤ informative ≤ longest.
         longest: L.
-        population: N of a finite set, of which these are the first units in random order.
+        population: N of a finite set; these units are its first in random order.
         limit: how many units there will be at most; None if that is unknown.
         bisections: of the search for each end.
 

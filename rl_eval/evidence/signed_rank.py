@@ -1,4 +1,4 @@
-"""Whether paired differences lie above zero, by their ranks: a few very large ones do not decide."""
+"""Whether paired differences are above zero, by their ranks: a few very large ones do not decide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rl_eval.evidence.bounds import finite_vector
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
-    """The one-sided p-value of Wilcoxon's signed-rank test that paired differences `[n]` lie around 0, not above.
+    """The one-sided p-value of Wilcoxon's signed-rank test that paired differences `[n]` are around 0, not above.
 
     Zeros are left out; without any other difference it is 1. Exact up to 50 differences without ties.
 

@@ -56,7 +56,7 @@ def trend(values: np.ndarray, alpha: float = 0.05, episodes: np.ndarray | None =
 
     Args:
         values: `[T]` in the order of training.
-        episodes: `[T]` of which each value is the mean, at least 1; None: all values count alike.
+        episodes: `[T]`, the number that each value is the mean of, at least 1; None: all values count alike.
 
     Raises:
         InputError: there are fewer than MIN_VALUES values, one is not finite, or a count is below 1.

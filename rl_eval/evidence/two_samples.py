@@ -26,7 +26,7 @@ from rl_eval.evidence.result import EvidenceResult
 
 
 class TwoSampleTest(JointTest):
-    """The mean of one policy minus that of another, on units of which each went to one of them.
+    """The mean of one policy minus that of another, on units that each went to one of them.
 
     Args:
         margin: PASS is for a difference of at least (`at_least`) or more than (`better_than`) this.
@@ -102,7 +102,7 @@ class TwoSampleTest(JointTest):
 class MoreOftenTest:
     """Whether something happens to one policy more often than to another, by more than a margin.
 
-    The joint bet of `TwoSampleTest` on values 0 and 1, of which counts are enough: it takes the same memory and time
+    The joint bet of `TwoSampleTest` on values 0 and 1, where counts are enough: it takes the same memory and time
     for any number of units, and looks once after each `add`.
 
     Args:

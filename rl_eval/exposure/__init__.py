@@ -1,7 +1,7 @@
 """Records of the cases and episodes that training and validation used, for the held-out guard of gates.
 
 An environment over a finite set of cases (`Domain.case_hashes`) was exposed to the cases of its training and
-validation parts. Any other was exposed to the episodes it played, which their first observations stand for.
+validation parts. Any other was exposed to the episodes it played, known by their first observations.
 
 Each case or first observation has a fingerprint of 64 bits (every field equal) and `views`, further ones of what the
 policy sees: of a case that is decided on its own those of `case_views`; of a first observation one (every column equal

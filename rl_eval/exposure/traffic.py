@@ -1,4 +1,4 @@
-"""What a policy learned from beyond its environment: logged traffic, of which only observations are kept."""
+"""What a policy learned from beyond its environment: logged traffic; only its observations are kept."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from rl_eval.gates.suite_data import data_note, policy_data_note
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.run import Run
 
-# An alpha above this is named, and so are bounds where so few units suffice and the bar lies so close to the bound on
+# An alpha above this is named, and so are bounds where so few units suffice and the bar is so close to the bound on
 # its losing side, as a share of their range: only there do the bounds decide.
 LARGE_ALPHA = 0.1
 HANDFUL = 8

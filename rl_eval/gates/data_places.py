@@ -1,4 +1,4 @@
-"""`DataPlaces`: where the data of suites lies, as `--rl-data` says."""
+"""`DataPlaces`: where the data of suites is, as `--rl-data` says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class DataPlaces:
-    """Where data sets lie, as `--rl-data` says.
+    """Where data sets are, as `--rl-data` says.
 
     Attributes:
         folder: holds data sets, each in a folder or file of its name.

@@ -42,7 +42,7 @@ def request(
     Args:
         seed: of the policy's own draws.
         order: for a finite test set, the seed of the permutation that the episodes walk through.
-        folder: of the suite, where plugins may lie. Those that this process has imported are imported by workers too.
+        folder: of the suite, where plugins may be. Those that this process has imported are imported by workers too.
     """
     return {
         "spec": spec,
@@ -113,7 +113,7 @@ def _result(launcher: Launcher, task: Task, future: Future[Episodes]) -> Episode
 
 
 def play_chunk(asked: dict[str, Any], seeds: list[int], first: int) -> Episodes:
-    """In a worker: consecutive episodes, of which `first` is the position of the first among all of the suite."""
+    """In a worker: consecutive episodes; `first` is the position of the first one among all of the suite."""
     try:
         import_plugins(asked["plugins"], Path(asked["folder"]))
         acting, vector = _player(_Request(asked), len(seeds))

@@ -70,7 +70,7 @@ def _typed(suite: Suite, run: Run) -> list[str]:
     for key, value in typed.items():
         if key in (*suite.spec.train, "agent") or key.partition(".")[0] in _NOT_SHOWN:
             continue
-        own: object = run.config  # a sweep types several values, of which this run has one
+        own: object = run.config  # a sweep types several values; this run has one of them
         for name in key.split("."):
             own = own.get(name) if isinstance(own, Mapping) else None
         shown.append(brief(f"{key}={value if own is None or isinstance(own, Mapping) else own}", 60))
@@ -79,7 +79,7 @@ def _typed(suite: Suite, run: Run) -> list[str]:
 
 
 def _age(started: object, now: datetime.datetime) -> str | None:
-    """How long ago, as `3m 20s`; None if the time is not known, or lies ahead."""
+    """How long ago, as `3m 20s`; None if the time is not known, or is in the future."""
     try:
         since = now - datetime.datetime.fromisoformat(str(started))
     except (ValueError, TypeError):  # damaged, or without a time zone

@@ -64,7 +64,7 @@ def suite_power(
             these criteria are simulated; empty: every one that can be, on the way from the bar to the best value.
         std: criterion or metric -> standard deviation of one unit.
         prevalence: share of positive cases; None: that of the test set.
-        data: where the suite's data lies, if the suite does not say so.
+        data: where the suite's data is, if the suite does not say so.
         on_gate: called after each gate with the gates so far, their number, and the criterion.
 
     Raises:

@@ -26,7 +26,7 @@ SUFFIX = "_no_worse"
 
 @dataclass(frozen=True)
 class Release:
-    """What a policy is to be no worse than.
+    """What a policy may not be worse than.
 
     Attributes:
         name: of the policy, or of the verdict file.

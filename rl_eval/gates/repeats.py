@@ -14,7 +14,7 @@ from rl_eval.run import Run, deciding_settings, environment_of
 
 
 def differing_settings(suite: Suite, run: Run) -> dict[str, Any]:
-    """The keys of `train:` that a run has other values for, and these; where its data lay does not count.
+    """The keys of `train:` that a run has other values for, and these; where its data was does not count.
 
     Raises:
         InputError: the run does not record a key.

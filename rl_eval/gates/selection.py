@@ -88,7 +88,7 @@ def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
             raise InputError(_other_environment(suite, run))
     played = [judged for judged in judged_items if isinstance(judged, PlayedEpisodes)]
     if played and len(played) < len(judged_items):
-        raise InputError(f"{played[0].path} was played elsewhere: judge it without policies that are to play")
+        raise InputError(f"{played[0].path} was played elsewhere: judge it without policies that must still play")
     bare = next((judged for judged in judged_items if isinstance(judged, BarePolicy)), None)
     if bare is not None:
         return Selection(
@@ -229,7 +229,7 @@ def _matching(suite: Suite, runs: Iterable[Run]) -> list[Run]:
 
 
 def _members(suite: Suite, group: Iterable[Run]) -> list[Run]:
-    """The newest `count` finished runs of a group, one a seed where seeds are to differ, the newest last."""
+    """The newest `count` finished runs of a group, one a seed where seeds must differ, the newest last."""
     finished = [run for run in group if run.finished]
     if not suite.spec.runs.same_seed:
         finished = list({run.config.get("seed"): run for run in sorted(finished, key=started)}.values())

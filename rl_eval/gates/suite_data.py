@@ -1,4 +1,4 @@
-"""The data of a suite: what its policies are judged on, and where it lies.
+"""The data of a suite: what its policies are judged on, and where it is.
 
 The data that a suite names is what is judged, no matter what a run was trained on: `env.path`, `--rl-data`, or data
 that is generated. Where a run was trained on other data, its preprocessing is applied. A suite that names none is
@@ -25,7 +25,7 @@ from rl_eval.policy import preprocessing as preprocessing_of_policy
 from rl_eval.run import Run, environment_of, read_preprocessing, read_run
 from rl_eval.untrusted_files import only_regular
 
-# The key of a config that says where data lies, for a domain that has it among its `location_keys`.
+# The key of a config that says where data is, for a domain that has it among its `location_keys`.
 PLACE = "path"
 
 
@@ -64,7 +64,7 @@ def as_the_suite_names_it(suite: Suite, text: str) -> str:
 
 
 def environment_of_policy(suite: Suite, policy: str) -> EnvConfig:
-    """The environment in which a policy without a run is judged.
+    """The environment where a policy without a run is judged.
 
     Raises:
         InputError: the suite names no data, or it is not the pinned data.

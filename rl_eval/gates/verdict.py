@@ -30,7 +30,7 @@ class CriterionVerdict:
         direction: at_least, at_most, better_than (above a reference) or less_than (below a reference).
         threshold: what it is compared with; with a reference, the margin by evidence, and by estimate the reference's
             own value with factor and margin.
-        misses_by: how far the estimate lies on the wrong side; None if it passes.
+        misses_by: how far the estimate is on the wrong side; None if it passes.
         units, units_max: how many were played, of how many that may be; `unit` says of what.
         decided_at: by evidence, units after which the evidence sufficed.
         run: the directory of the run that decided.
@@ -70,7 +70,7 @@ class CriterionVerdict:
 
     @property
     def lead(self) -> float:
-        """How far the estimate lies on the passing side of the threshold; minus infinity where there is none."""
+        """How far the estimate is on the passing side of the threshold; minus infinity where there is none."""
         if self.estimate is None or self.threshold is None:
             return -math.inf
         return DIRECTION_SIGNS[self.direction] * (self.estimate - self.threshold)

@@ -1,4 +1,4 @@
-"""The episodes in which a policy did worst by a metric: where somebody looks who asks why a criterion fails."""
+"""The episodes where a policy did worst by a metric: the first to look at when a criterion fails."""
 
 from __future__ import annotations
 

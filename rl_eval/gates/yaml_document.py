@@ -94,7 +94,7 @@ class YamlDocument:
 
         Args:
             errors: `ValidationError.errors()`.
-            fields: dotted parent key (`*` stands for any name) -> the keys allowed there.
+            fields: dotted parent key (`*` means any name) -> the keys allowed there.
         """
         paths = [key_path(error, self.values) for error in errors]
         index = min(range(len(errors)), key=lambda number: self.line(paths[number]))

@@ -26,7 +26,7 @@ LOOK_S, ANSWER_S = 2.0, 5.0  # how often the head node is looked for, and how lo
 ABSENT = 4  # looks in turn without an answer
 SHUTDOWN_S = 20.0  # for leaving a cluster that has lost its head node
 GRACE_S = 5.0  # for calls that are stopped to write down where they are
-_ROOT = Path(__file__).parents[2]  # where rl_eval lies, which workers must be able to import
+_ROOT = Path(__file__).parents[2]  # where rl_eval is, which workers must be able to import
 
 
 class RaySettings(LauncherSettings):

@@ -28,7 +28,7 @@ LOOK_S = 0.5  # between two looks for answers
 ASK_S = 5.0  # between two questions to the queue, which all users ask
 ABSENT = 3  # questions in turn to which a job is not in the queue
 COMMAND_S = 60.0  # for a command of Slurm
-_ROOT = Path(__file__).parents[2]  # where rl_eval lies, which jobs must be able to import
+_ROOT = Path(__file__).parents[2]  # where rl_eval is, which jobs must be able to import
 
 
 class SlurmSettings(LauncherSettings):
@@ -44,7 +44,7 @@ class SlurmSettings(LauncherSettings):
     count: int = Field(256, ge=1, le=10_000, description="jobs that are worth having in the queue at the same time")
     setup: tuple[str, ...] = Field((), description="shell commands before a job, such as module load cuda")
     options: dict[str, str | int | float | bool] = Field({}, description="further options of sbatch")
-    folder: str = Field("outputs/slurm", description="where scripts, logs and answers lie, on a shared file system")
+    folder: str = Field("outputs/slurm", description="for scripts, logs and answers, on a shared file system")
 
 
 class Resumable:

@@ -23,7 +23,7 @@ class LauncherSettings(BaseModel):
     name: str
 
     def for_devices(self, devices: int) -> Self:
-        """These settings for a machine with a list of devices, each of which has one job at once.
+        """These settings for a machine with a list of devices; each device has one job at a time.
 
         Args:
             devices: how many; 0: there is no list.

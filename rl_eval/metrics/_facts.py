@@ -27,7 +27,7 @@ def _last_values(name: str, episodes: Episodes, config: Any) -> np.ndarray:
     bounds=lambda config: (0.0, 1.0),
 )
 def fact(name: str, episodes: Episodes, config: Any) -> float:
-    """Mean over episodes of a fact at their end, such as the share in which `is_success` is true."""
+    """Mean over episodes of a fact at their end, such as the share where `is_success` is true."""
     values = _last_values(name, episodes, config)
     if not len(values) or np.isnan(values).all():
         raise MetricUndefined(f"no episode ends with the fact {name!r}: name a key that `info` has on the last step")

@@ -1,4 +1,4 @@
-"""Which addresses requests may go to: one URL, what lies below it, and nothing else."""
+"""Which addresses requests may go to: one URL, all below it, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether code is that of Python or of an installed package, which a version stands for."""
+"""Whether code is that of Python or of an installed package, which a version identifies."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module is of the standard library, or lies where packages are installed and belongs to one.
+    """Whether a module is of the standard library, or is where packages are installed and belongs to one.
 
     Only its top-level package is looked for, so nothing is imported. False for a module that does not exist, and for
-    packages whose code lies elsewhere, as after `pip install -e`.
+    packages whose code is elsewhere, as after `pip install -e`.
     """
     return _place(module.partition(".")[0]) == "installed"
 
@@ -25,7 +25,7 @@ def is_elsewhere(module: str) -> bool:
 
 
 def _place(package: str) -> str:
-    """Where a top-level module lies: `installed`, `elsewhere` or `nowhere`."""
+    """Where a top-level module is: `installed`, `elsewhere` or `nowhere`."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError, AttributeError):  # such as `__main__`, which has no spec
@@ -45,7 +45,7 @@ def _place(package: str) -> str:
 
 @functools.cache
 def _folders() -> tuple[list[Path], list[Path]]:
-    """Where the standard library lies, and where packages are installed."""
+    """Where the standard library is, and where packages are installed."""
     paths = sysconfig.get_paths()
     libraries = [Path(paths[name]).absolute() for name in ("stdlib", "platstdlib")]
     folders = [paths["purelib"], paths["platlib"], *site.getsitepackages(), site.getusersitepackages()]

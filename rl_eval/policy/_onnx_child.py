@@ -1,4 +1,4 @@
-"""The process in which onnxruntime runs graphs of anyone, limited in time and memory, and its messages.
+"""The process where onnxruntime runs graphs of anyone, limited in time and memory, and its messages.
 
 It is started as a script, and imports only the standard library before the other process has sent its
 `sys.path`. A graph may loop without end or ask for any amount of memory; a timer of the kernel and a limit of the

@@ -1,4 +1,4 @@
-"""Weights of an ONNX file that lie in other files of its folder, as torch's exporter writes them.
+"""Weights of an ONNX file in other files of its folder, as torch's exporter writes them.
 
 The location of such weights is a name without a folder: nothing outside of the folder is read.
 """
@@ -13,7 +13,7 @@ from rl_eval.errors import InputError, failure
 from rl_eval.extras import imports_of_extra
 from rl_eval.untrusted_files import read_bounded
 
-_KEY = b"location"  # of every tensor whose data lies elsewhere
+_KEY = b"location"  # of every tensor whose data is elsewhere
 
 
 def external_files(file: Path, spec: str, max_bytes: int) -> list[Path]:
@@ -101,7 +101,7 @@ def _files(model: Any, file: Path, spec: str) -> list[Path]:
 
 
 def _external(message: Any) -> Iterator[Any]:
-    """The tensors of a model, at any depth, whose data lies elsewhere."""
+    """The tensors of a model, at any depth, whose data is elsewhere."""
     waiting = [message]
     while waiting:
         one = waiting.pop()

@@ -24,7 +24,7 @@ MAX_PREPROCESSING_BYTES = 16 << 20
 
 
 def preprocessing_file(file: Path) -> Path:
-    """Where the preprocessing of an ONNX file lies if it is too long for the metadata."""
+    """Where the preprocessing of an ONNX file is if it is too long for the metadata."""
     return file.with_name(f"{file.name}.preprocessing.json")
 
 

@@ -23,7 +23,7 @@ class GraphOutputs:
 
     Attributes:
         names: `action`, `logits`, `probabilities`, `mean` or `log_std` -> its name in the graph.
-        clipped: whether the action is to be moved into its Box, as Stable-Baselines3 does after its policy.
+        clipped: whether the action must be moved into its Box, as Stable-Baselines3 does after its policy.
     """
 
     names: Mapping[str, str]

@@ -9,7 +9,7 @@ from typing import Any
 
 MAX_OPCODES = 1_000_000
 _TEXTS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"}
-# Not read here: names by number (copyreg), and bytes that lie outside of the pickle.
+# Not read here: names by number (copyreg), and bytes that are outside of the pickle.
 _UNREADABLE = {"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "INST"}
 
 

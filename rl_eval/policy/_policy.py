@@ -109,7 +109,7 @@ def starts(episode_start: np.ndarray | None, n: int) -> np.ndarray:
 def scores(
     policy: Policy, obs: np.ndarray, actions: np.ndarray, greedy: bool, candidates: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-    """How early each case is to run where actions are priority levels, `[N]`, the highest first.
+    """How early each case should run where actions are priority levels, `[N]`, the highest first.
 
     The expected level Σ p·level where a greedy policy has `probabilities`: it separates cases that share their
     most likely level. Otherwise the level. A baseline with a score of its own has `rank(obs, candidates)`.

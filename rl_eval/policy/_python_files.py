@@ -75,12 +75,12 @@ def _source(module: str) -> Path | None:
     spec = _find(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
-    # links are not followed: where the files of a package lie is up to who linked them
+    # links are not followed: the person who linked the files of a package decides where they are
     return Path(spec.origin).absolute()
 
 
 def _find(module: str) -> ModuleSpec | None:
-    """Where a module lies; unlike `importlib.util.find_spec` it imports no parent."""
+    """Where a module is; unlike `importlib.util.find_spec` it imports no parent."""
     spec, parts = None, module.split(".")
     for depth in range(1, len(parts) + 1):
         locations = None if spec is None else spec.submodule_search_locations
@@ -96,7 +96,7 @@ def _find(module: str) -> ModuleSpec | None:
 
 
 def _sources(module: str) -> Iterator[tuple[Path, ast.Module, list[str]]]:
-    """The source of a module and those of the packages that it lies in, each with the modules that it may import."""
+    """The source of a module and those of the packages that it is in, each with the modules that it may import."""
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):
         name = ".".join(parts[:depth])

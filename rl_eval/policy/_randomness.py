@@ -20,7 +20,7 @@ class _Generator:
 
 
 class OwnRandomness:
-    """A context in which the global generators of `random`, numpy and torch are the policy's own.
+    """A context where the global generators of `random`, numpy and torch are the policy's own.
 
     They go on where they were when the context was last left, and what the rest of the process draws is unaffected, but
     for a second normal number that numpy's old functions may keep between two calls.

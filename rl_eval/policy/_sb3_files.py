@@ -1,4 +1,4 @@
-"""The files of a Stable-Baselines3 model: what a name stands for, and which algorithm a file holds.
+"""The files of a Stable-Baselines3 model: what a name means, and which algorithm a file holds.
 
 Nothing is loaded here.
 """
@@ -51,7 +51,7 @@ def zip_and_statistics(files: str) -> tuple[str, str]:
 
 
 def unnamed_statistics(zip_file: str) -> Path | None:
-    """The statistics that lie in the folder of a model under their usual name, or under its name with `.pkl`."""
+    """The statistics that are in the folder of a model under their usual name, or under its name with `.pkl`."""
     file = Path(zip_file)
     names = (STATISTICS, "vec_normalize.pkl", f"{file.stem}.pkl", f"{file.stem}_{STATISTICS}")
     return next((file.with_name(name) for name in names if file.with_name(name).is_file()), None)

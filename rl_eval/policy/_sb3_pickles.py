@@ -1,4 +1,4 @@
-"""Whether the pickles in a Stable-Baselines3 model name only code that installed versions stand for.
+"""Whether the pickles in a Stable-Baselines3 model name only code that installed versions identify.
 
 Such a model is a zip: `data`, a JSON object whose values may hold a pickle in base64, and `*.pth`, archives of torch
 with a pickle each. The statistics of a `VecNormalize` are one pickle.

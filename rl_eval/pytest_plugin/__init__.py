@@ -156,7 +156,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Under xdist: name the folder in which the workers share their verdicts."""
+    """Under xdist: name the folder where the workers share their verdicts."""
     node.workerinput[SHARED] = str(node.config.stash[SESSION].share_with_workers())
 
 
@@ -177,7 +177,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     if file_path.is_relative_to(parent.config.rootpath):
         return SuiteFile.from_parent(parent, path=file_path)
-    # pytest itself names a file that was given and lies outside of its root by nothing at all
+    # pytest itself gives no name to an argument that is outside of its root
     place = Path(os.path.relpath(file_path, parent.config.rootpath)).as_posix()
     return SuiteFile.from_parent(parent, path=file_path, nodeid=place)
 

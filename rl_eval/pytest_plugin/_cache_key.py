@@ -63,7 +63,7 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
                 "trust": str(trust),
                 "registration": registration,
                 "environment": env.model_dump_json(),
-                "files": data_sha256(env) or "",  # with the order of rows, in which cases are played
+                "files": data_sha256(env) or "",  # with the order of rows: cases are played in it
                 "judged": " ".join(str(judged.path) for judged in selection.runs),
                 "too few": str(selection.too_few),
                 "release": suite.release_key,

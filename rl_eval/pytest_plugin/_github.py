@@ -41,7 +41,7 @@ def error_commands(reporter: Any, folder: Path) -> Iterator[str]:
     """A command of GitHub for each criterion that fails or cannot be judged, and for each suite that is not valid.
 
     Args:
-        folder: what the paths of files are relative to, where they lie below it.
+        folder: what the paths of files are relative to, where they are below it.
     """
     commands = [*_of_broken_suites(reporter, folder), *_of_items(reporter, folder)]
     yield from commands[:MAX_ANNOTATIONS]

@@ -68,7 +68,7 @@ class GateSession:
 
     @cached_property
     def _release(self) -> Release | None:
-        """What policies are to be no worse than."""
+        """What policies may not be worse than."""
         if not (name := self._config.getoption("rl_eval_against")):
             return None
         from rl_eval.gates import read_release

@@ -257,7 +257,7 @@ def _rule(y: float, name: str, polylines: Sequence[tuple[np.ndarray, np.ndarray]
 def _crowd(
     polylines: Sequence[tuple[np.ndarray, np.ndarray]], left: float, right: float, top: float, bottom: float
 ) -> int:
-    """How many pixels of the lines lie in a box."""
+    """How many pixels of the lines are in a box."""
     inside = 0
     for xs, ys in polylines:
         finite = np.isfinite(ys)

@@ -29,7 +29,7 @@ DESCENDING = ("started", "steps", "time", "score", "verdict")  # the largest fir
 
 @dataclass(frozen=True)
 class Query:
-    """Which entries, and in which order.
+    """Which entries, and their order.
 
     Attributes:
         text: words that must all be in the path, status, environment, agent, metric or a suite; upper case is lower.

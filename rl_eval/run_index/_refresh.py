@@ -32,7 +32,7 @@ def list_runs(outputs: Path, on_read: Callable[[int, int], None] | None = None, 
     """The runs below a folder, as their files are now. Only files that have changed are read again.
 
     Args:
-        on_read: called with how many files were read, and how many there are to read.
+        on_read: called with how many files were read, and how many there are.
         trust_index: False: read every file, and store what was read.
 
     Raises:

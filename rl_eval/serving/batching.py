@@ -18,7 +18,7 @@ class Batch(Generic[Request, Answer]):
     """Collects requests, and answers all at once.
 
     Args:
-        answer: one answer for each request, or the exception that it is to raise.
+        answer: one answer for each request, or the exception that it should raise.
     """
 
     def __init__(self, answer: Callable[[Sequence[Request]], Sequence[Answer | Exception]]):

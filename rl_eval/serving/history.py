@@ -17,7 +17,7 @@ class History(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     loads: int = Field(0, ge=0)
-    versions: list[str] = []  # each once, in the order in which they were last put in place; at most 100
+    versions: list[str] = []  # each once, sorted by when they were last put in place; at most 100
     last_update: FiniteFloat | None = None  # seconds since 1970
     last_update_s: FiniteFloat | None = None
     losses: dict[str, FiniteFloat] = {}

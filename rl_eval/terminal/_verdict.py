@@ -22,7 +22,7 @@ COUNT_TEXTS = (
     ("NEEDS_RUNS", "needs more runs", "need more runs"),
     ("NOT_CHECKED", "is not checked", "are not checked"),
 )
-# Decisions whose sentence stands in the block of their suite; those of others come below all suites, or from pytest.
+# Decisions whose sentence is in the block of their suite; those of others come below all suites, or from pytest.
 _EXPLAINED = ("PASS", "NOT_CHECKED")
 
 
@@ -50,7 +50,7 @@ def print_verdict(
         console.print()
     _print_failures(rows, console)
     _print_commands(rows, console)
-    if len(suites) > 1:  # the count of one stands at its head
+    if len(suites) > 1:  # the count of one is at its head
         console.print(_count(rows), soft_wrap=True)
 
 
@@ -120,7 +120,7 @@ def print_commands(console: Console, commands: Mapping[str, str]) -> None:
     """Print commands that can be copied: a shell reads the rows of one as one line.
 
     Args:
-        commands: what each is for -> the command; an empty text where that stands above.
+        commands: what each is for -> the command; an empty text where that is above.
     """
     label_width = max(map(cell_len, commands), default=0)
     for label, command in commands.items():

@@ -28,7 +28,7 @@ def train_together(
     Args:
         configs: equal except for their seeds, without a tracker.
         on_steps: called after every iteration with the env steps of all runs so far.
-        spent: with a budget, which all runs share, the file in which each writes what it has spent.
+        spent: with a budget, which all runs share, the file where each writes what it has spent.
 
     Returns:
         The runs; one is finished, interrupted, over its budget, or failed (a number that is not finite).

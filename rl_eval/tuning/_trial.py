@@ -76,7 +76,7 @@ def make_trial(
 
 
 def _train(config: configs.RunConfig, path: Path, bars: Sequence[float | None], meter: Meter) -> tuple[runs.Run, str]:
-    """A run, to its end or until it is hopeless; returns it and how the trial stands."""
+    """A run, to its end or until it is hopeless; returns it and the state of the trial."""
     path.mkdir(parents=True, exist_ok=True)
     if (path / "run.json").exists() and not (path / "config.yaml").exists():
         (path / "run.json").unlink()  # ended between two of its first files

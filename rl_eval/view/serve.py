@@ -28,7 +28,7 @@ def serve(
         host: the address to listen on; any address except loopback needs a token.
         token: the password that browsers ask for, or the bearer token of scripts.
         show: prints a line.
-        on_read: called with how many runs were read before the page is there, and how many there are to read.
+        on_read: called with how many runs were read before the page is there, and how many there are.
 
     Returns:
         The exit status: 0 after SIGTERM, 130 after SIGINT.

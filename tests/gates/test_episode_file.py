@@ -184,7 +184,7 @@ def test_files_are_bounded(tmp_path, monkeypatch):
 def test_what_was_played_elsewhere_plays_with_nobody(tmp_path):
     file = arm(tmp_path / "arm.csv")
     suite = suite_of()
-    with pytest.raises(InputError, match="judge it without policies that are to play"):
+    with pytest.raises(InputError, match="judge it without policies that must still play"):
         named_runs(suite, [f"episodes:{file}", "random"])
     release = with_release(suite, read_release(f"episodes:{file}", tmp_path))
     rows = {row.criterion: row for row in evaluate_suite(release, named_runs(release, [f"episodes:{file}"])).criteria}

@@ -135,7 +135,7 @@ def _bounded_kwargs(config: Config, spec: gym.envs.registration.EnvSpec) -> dict
 
 
 def _task(config: Config, spec: gym.envs.registration.EnvSpec) -> str | None:
-    """The id of the environment in EnvPool where that is to step it.
+    """The id of the environment in EnvPool, if EnvPool steps it.
 
     Raises:
         InputError: `env.backend=envpool`, and EnvPool is not installed, has no such environment or cannot record facts.

@@ -17,7 +17,7 @@ _BOUNDS = 0.0, 1.0
 
 def _of_cycles(name: str) -> Callable[[Episodes, Any], np.ndarray]:
     def values(episodes: Episodes, config: Any) -> np.ndarray:
-        """`[K]` one value per cycle; NaN for a cycle in which it is undefined."""
+        """`[K]` one value per cycle; NaN for a cycle where it is undefined."""
         return episodes.outcome[name][episodes.outcome["cycle_end"]].astype(np.float64)
 
     return values

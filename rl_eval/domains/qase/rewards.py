@@ -1,4 +1,4 @@
-"""Reward terms of the Qase domain: for the level of a case, and for the order in which a cycle ran."""
+"""Reward terms of the Qase domain: for the level of a case, and for the order of a cycle."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Config(EnvConfig):
     label: str | None = Field(None, description="csv: the label column; of EVE, alert: whether Suricata raised one")
     category: str | None = Field(None, description="csv: the column of the attack type; null: the label itself")
     benign_labels: tuple[str, ...] | None = Field(
-        None, description="csv: label values that mean benign; * stands for any text"
+        None, description="csv: label values that mean benign; * means any text"
     )
     threat_labels: tuple[str, ...] | None = Field(
         None, description="csv: label values that mean threat, in the same way; ['*']: any that is not benign"

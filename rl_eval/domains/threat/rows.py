@@ -135,7 +135,7 @@ def isotonic_regression(score: np.ndarray, label: np.ndarray) -> Callable[[np.nd
     A step of n labels is at least 1 / (n + 2) and at most (n + 1) / (n + 2), since n equal labels prove no certainty
     (Laplace's rule of succession).
 
-    Scores are first put into groups of about 50 in their order, or into 20 groups where there are fewer; a step lies
+    Scores are first put into groups of about 50 in their order, or into 20 groups where there are fewer; a step is
     midway between two groups. On the scores themselves its mean is the mean of the labels.
 
     Args:

@@ -164,7 +164,7 @@ class Novelty:
         table[last] = value + self.rate * (reward + self.discount * best - value)
 
 
-# Kinds of candidates in the order in which a fixed policy prefers them, where they are untried.
+# Kinds of candidates in the order that a fixed policy prefers, where they are untried.
 Order = Sequence[str]
 ORDERS: tuple[Order, ...] = (
     ("fill", "submit", "main", "button", "frame"),

@@ -79,14 +79,14 @@ class Exploration:
         self.max_actions, self._row = max_actions, np.arange(copies)
         self.time = np.zeros(copies, np.int32)
         self.state = np.zeros(copies, np.int32)
-        self.state_number = np.full((copies, states), -1, np.int16)  # in the order in which states were met
+        self.state_number = np.full((copies, states), -1, np.int16)  # in the order of first visits
         self.state_visits = np.zeros((copies, states), np.int16)
         self.untried = np.zeros((copies, states), np.float32)  # share of candidates, when the state was seen last
         self.states_found = np.zeros(copies, np.int32)
         self.tries = np.zeros((copies, actions), np.int16)
         self.target = np.full((copies, actions), -1, np.int16)  # the state that an action led to last
         self.result = np.full((copies, actions), -1, np.int8)
-        self.number = np.full((copies, actions), -1, np.int16)  # in the order in which actions were shown
+        self.number = np.full((copies, actions), -1, np.int16)  # in the order of first display
         self.numbered = np.zeros(copies, np.int32)
         self.reached = np.zeros((copies, actions, states), bool)  # transitions that were taken
         self.seen = np.zeros((copies, sites), bool)
@@ -247,6 +247,6 @@ class Exploration:
 
 
 def _first(sites: np.ndarray) -> np.ndarray:
-    """Whether a site does not stand further left in its row, bool `[N, J]`."""
+    """Whether a site is not further left in its row, bool `[N, J]`."""
     earlier = (sites[:, :, None] == sites[:, None, :]) & np.tri(sites.shape[1], k=-1, dtype=bool)
     return ~earlier.any(axis=2)

@@ -42,7 +42,7 @@ class LeakCheck:
         near_in_validation: for leaks, the share of the validation part that resembles training in the same way.
         finite: the environment has a finite set of start states, so that `exact` is chance and no leak.
         examples: case numbers, or seeds of episodes, of the first leaks.
-        excluded: bool `[G]`, what `leaks: drop` removes; None if nothing is to be removed.
+        excluded: bool `[G]`, what `leaks: drop` removes; None if nothing is removed.
     """
 
     decision: Literal["PASS", "ERROR", "NOT_CHECKED"]

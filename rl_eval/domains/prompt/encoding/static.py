@@ -73,7 +73,7 @@ def _load() -> tuple[Any, Identity]:
     try:
         for name in _FILES:
             digest.update((folder / name).read_bytes())
-        # Its tokenizer lies where only a cache is searched for one, so the package itself is named as the cache.
+        # Its tokenizer is only looked for in a cache, so the package itself is named as the cache.
         model = wordllama.WordLlama.load(dim=COLUMNS, cache_dir=folder, disable_download=True)
     except (OSError, ValueError) as error:
         raise InputError(

@@ -107,7 +107,7 @@ def require_prompt(text: str, applied: int) -> None:
     """Accept a prompt of somebody else.
 
     Args:
-        applied: how many mutations made it of a start prompt, each of which may have added to its length.
+        applied: how many mutations made it of a start prompt; each may have added to its length.
 
     Raises:
         InputError: it is empty, no Unicode text, or too long.

@@ -110,7 +110,7 @@ def _begun_by(token: str, labels: Sequence[str]) -> list[int]:
 
 
 def _first_word(name: str) -> str:
-    """The marks that a text begins with, and the word after them: what a first token stands for at most."""
+    """The marks that a text begins with, and the word after them: the most that a first token can be."""
     match = re.match(r"\W*\w+", name)
     return match[0] if match else name
 

@@ -160,7 +160,7 @@ def refuse_two_labels(rows: Sequence[tuple[str, Item]], where: str) -> None:
     """Nothing is wrong where each text has one label.
 
     Args:
-        rows: where each item stands, and the item.
+        rows: where each item is, and the item.
 
     Raises:
         InputError: a text has two.

@@ -22,13 +22,13 @@ from rl_eval.domains.prompt.text.segments import (
 
 @dataclass(frozen=True)
 class PromptParts:
-    """The parts of a prompt, each a tuple of segments, in the order in which they are rendered.
+    """The parts of a prompt, each a tuple of segments, in rendering order.
 
     A segment is a sentence, an item of a list, a code fence or another block that stays in one piece, or a worked
     example. Text of no other kind belongs to the task where nothing else says what to do, and to the context otherwise.
 
     Attributes:
-        role: who the model is to be.
+        role: who the model should be.
         context: background that the task may not need.
         task: what to do, with every placeholder and block of text of no other kind.
         details: what to watch in the input.

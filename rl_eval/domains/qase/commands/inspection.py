@@ -121,7 +121,7 @@ def _features(imported: ImportedProject) -> Iterator[str]:
         states, source = case_features(project), f"{len(project.cases):,} cases, without any history"
     rates = default_rates(states)
     yield ""
-    yield f"features     share of rows in which each has its default value, of {source}"
+    yield f"features     share of rows where each has its default value, of {source}"
     names = FEATURES[: states.shape[1]]
     cells = [f"{name:<24}{rate:>7.1%}" for name, rate in zip(names, rates, strict=True)]
     rows = -(-len(cells) // 3)

@@ -68,7 +68,7 @@ def result_lines(
     count, failed = len(cycle.case), cycle.failures > 0
     skipped = int(cycle.skipped.sum())
     last = (
-        f", of which {skipped:,} ran without a verdict every time, such as skipped: these come last" if skipped else ""
+        f"; {skipped:,} of them ran without a verdict every time, such as skipped: these come last" if skipped else ""
     )
     lines = [
         ("cases", f"{count:,}{left_out_text(cycle)}"),

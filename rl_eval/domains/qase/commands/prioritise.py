@@ -34,7 +34,7 @@ _OUT = Path("prioritised.csv")
 
 @dataclass(frozen=True)
 class Options:
-    """What `prioritise` is to do.
+    """What `prioritise` should do.
 
     Attributes:
         path: the export; None: the JUnit reports, or `QASE_DATA_PATH`.
@@ -46,7 +46,7 @@ class Options:
         show: number of cases to print; 0: all.
         out: the CSV file; None: `prioritised.csv`, and none with `pytest`.
         pytest: whether only node ids are printed.
-        create_run: code of the project in which a run of these cases is created.
+        create_run: code of the project where a run of these cases is created.
         title: of that run.
         send: whether it is created, rather than shown.
         trust: whether code from elsewhere may run.

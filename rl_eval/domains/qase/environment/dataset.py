@@ -95,7 +95,7 @@ class CycleDataset:
         counts: number of cycles: `all`, `judged` (which the parts share), `without failures`, `too few cases`, and of
             each part.
         constant: features with one value in all training executions.
-        default_rates: feature -> share of training executions in which it has its default value.
+        default_rates: feature -> share of training executions where it has its default value.
     """
 
     parts: dict[str, CycleSet]

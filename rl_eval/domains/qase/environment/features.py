@@ -181,7 +181,7 @@ def default_features() -> np.ndarray:
 
 
 def default_rates(states: np.ndarray) -> np.ndarray:
-    """Share of rows in which each feature has its default value, float64 `[64]`, from `[R, 64]`; NaN without rows."""
+    """Share of rows where each feature has its default value, float64 `[64]`, from `[R, 64]`; NaN without rows."""
     if not len(states):
         return np.full(states.shape[1], np.nan)
     return np.isclose(states, default_features()[: states.shape[1]]).mean(0)

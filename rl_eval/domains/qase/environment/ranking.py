@@ -31,7 +31,7 @@ def mid_ranks(scores: np.ndarray, real: np.ndarray) -> np.ndarray:
 
 
 def running_order(scores: np.ndarray, ties: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """The order in which cases run, `[K, L]` indices: highest score first; among equal scores, lowest tie first."""
+    """The order of cases, `[K, L]` indices: highest score first; among equal scores, lowest tie first."""
     return np.lexsort((ties, np.where(real, -scores, np.inf)), axis=1)
 
 
@@ -93,7 +93,7 @@ def apfdc(order: np.ndarray, failed: np.ndarray, duration_ms: np.ndarray, real: 
 def passing_behind(order: np.ndarray, failed: np.ndarray, ran: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Mean over failures of the share of passing cases that run later, `[K]`; 0 for a failure that did not run.
 
-    The time-ranked reward of RETECS (Spieker et al., ISSTA 2017, eq. 5), scaled to lie between 0 and 1.
+    The time-ranked reward of RETECS (Spieker et al., ISSTA 2017, eq. 5), scaled to the range from 0 to 1.
     """
     rows = np.arange(len(order))[:, None]
     failure, passing = (failed & ran & real)[rows, order], (~failed & real)[rows, order]

@@ -88,7 +88,7 @@ def read_case(
 
 
 def with_form(case: Case, values: dict[str, Any]) -> Case:
-    """The case with the form in which an export wrote it."""
+    """The case with the form that an export gave it."""
     form = form_difference(write_case(case), values)
     return case if form is PLAIN else case.model_copy(update={"form": form})
 

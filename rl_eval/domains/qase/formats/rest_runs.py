@@ -18,7 +18,7 @@ MAX_TITLE = 255
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run that is to be created; `cases` are ids, in the order in which they are to run."""
+    """A run to create; `cases` are ids, in the order to run."""
 
     title: str
     description: str

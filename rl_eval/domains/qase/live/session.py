@@ -48,7 +48,7 @@ class LiveSession:
 
     Attributes:
         service: the embedded service, which can switch builds; None: another service.
-        complete_cycles: cycles in which every case ran. Keyed by build for the embedded service, whose cases do not
+        complete_cycles: cycles where every case ran. Keyed by build for the embedded service, whose cases do not
             depend on their order; keyed by the cycle's name for any other.
     """
 

@@ -25,7 +25,7 @@ class MissingValueError(ValueError):
 
 @dataclass(frozen=True)
 class Placeholder:
-    """A `{{name}}` of a JSON body that stands outside quotes, for a value that keeps its type."""
+    """A `{{name}}` of a JSON body that is outside quotes, for a value that keeps its type."""
 
     name: str
 
@@ -82,7 +82,7 @@ def as_text(value: Any, name: str) -> str:
 
 
 def read_json(text: str) -> Any:
-    """Parse JSON in which `{{name}}` may also appear outside quotes, as a `Placeholder`.
+    """Parse JSON where `{{name}}` may also appear outside quotes, as a `Placeholder`.
 
     Raises:
         ValueError: invalid JSON, or a duplicate key.

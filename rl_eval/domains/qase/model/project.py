@@ -33,7 +33,7 @@ def normalise_text(text: str) -> str:
 
 
 def canonical_text(text: str) -> str:
-    """Text in which letters with accents are equal however a system composes them (Unicode NFC)."""
+    """Text where letters with accents are equal, no matter how a system composes them (Unicode NFC)."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rl_eval.domains.qase.openapi.document import Document
 
 MAX_DEPTH = 12
-MAX_VALUES = 1000  # of an example; a few schemas that refer to one another can stand for billions
+MAX_VALUES = 1000  # of an example; a few schemas that refer to one another can mean billions
 MAX_LENGTH = 4096  # of a text or a list
 _TEXTS = {
     "date": "2026-01-31",
@@ -87,7 +87,7 @@ def _example(document: Document, schema: Mapping[str, Any], where: str, depth: i
         try:
             return _number(schema, whole=kind == "integer")
         except (OverflowError, ValueError) as error:  # infinite, or NaN, on the way
-            raise NoExampleError("no number lies between its bounds") from error
+            raise NoExampleError("no number is between its bounds") from error
     if kind == "null":
         return None
     return _text(schema)
@@ -189,7 +189,7 @@ def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
         if isinstance(low, int | float) and (value < low or (above is True and value <= low)):
             value = (low + high) / 2
             if whole and value != round(value):
-                raise NoExampleError("no whole number lies between its bounds")
+                raise NoExampleError("no whole number is between its bounds")
     return int(value) if whole else value
 
 

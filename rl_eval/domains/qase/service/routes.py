@@ -293,6 +293,6 @@ async def sales_report(request: Request) -> Response:
 
 @router.get("/admin/reports/stock")
 async def stock_report(request: Request, below: int = 5) -> Response:
-    """Products of which there are few."""
+    """Products with few left."""
     token = token_of(request)
     return respond(request, lambda shop: sales.stock_report(shop, token, below))

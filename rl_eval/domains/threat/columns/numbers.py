@@ -66,7 +66,7 @@ def is_filled(series: pl.Series) -> pl.Series:
 
 
 def is_missing(series: pl.Series) -> pl.Series:
-    """Which cells of text are empty, or stand for an empty cell, bool `[R]`."""
+    """Which cells of text are empty, or mean an empty cell, bool `[R]`."""
     return series.str.strip_chars().str.to_lowercase().fill_null("").is_in(["", *MISSING])
 
 

@@ -29,7 +29,7 @@ class Choices:
 
     Attributes:
         categorical, times: columns that are read so, no matter what their cells look like.
-        missing_allowed: whether texts that stand for an empty cell, such as NA, are none.
+        missing_allowed: whether texts that mean an empty cell, such as NA, are none.
         label: of the flows; it is no feature.
         earlier: a preprocessing that was fitted before; its columns are read as they were then.
     """
@@ -140,7 +140,7 @@ def _kind(sheet: Sheet, name: str, choices: Choices) -> str:
 
 
 def _looks_numeric(sheet: Sheet, name: str, choices: Choices) -> bool:
-    """Whether most filled cells of a text column are numbers, or all are that do not stand for an empty cell."""
+    """Whether most filled cells of a text column are numbers, or all are that do not mean an empty cell."""
     series, decimal = sheet.frame[name], sheet.layout.decimal
     plain = len(series) - plain_numbers(series, decimal).null_count()
     filled = len(series) if plain == len(series) else int(is_filled(series).sum())

@@ -87,7 +87,7 @@ def describe(layout: Layout) -> str:
     parts.append(f"packed with {layout.packing}" if layout.packing else "")
     for name, columns in layout.renamed.items():
         without = f"{quantity(len(columns), 'column')} without a name"
-        parts.append(f"{name!r} stands {len(columns)} times" if name else without)
+        parts.append(f"{name!r} appears {len(columns)} times" if name else without)
     return ", ".join(part for part in parts if part)
 
 

@@ -21,7 +21,7 @@ _CAUSED = 16  # failures of one action that are counted
 
 
 class Numbers(dict[str, int]):
-    """Numbers of keys in the order in which they are met; what is met after the last number has the last one."""
+    """Numbers of keys in the order of first use; a key after the last number gets the last one."""
 
     def __init__(self, most: int, known: Sequence[str] = ()):
         super().__init__((key, number) for number, key in enumerate(known))

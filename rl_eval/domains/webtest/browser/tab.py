@@ -15,10 +15,10 @@ from rl_eval.domains.webtest.browser.sites import origin_of
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, ConsoleMessage, Download, Page, Request, Response
 
-LOADS_S = 1.5  # in which a click that opens a page must have asked for it
+LOADS_S = 1.5  # for a click that opens a page to ask for it
 SETTLE_S = 0.04  # after a click that does not
-QUIET_S = 1.0  # in which what a page loads must have come, without being late
-ANSWER_S = 5.0  # in which a script in the page must answer
+QUIET_S = 1.0  # for a page's requests to end without being late
+ANSWER_S = 5.0  # for an answer of a script in the page
 BLANK: Mapping[str, Any] = {
     "url": "", "title": "", "heading": "", "text": "", "head": "", "cart": -1, "elements": [], "errorsShown": False,
     "tables": [], "forms": [], "probes": [], "secret": False,
@@ -30,7 +30,7 @@ class Tab:
 
     Args:
         events: what it reports is added here until `begin`.
-        timeout_s: time in which a page must load; what takes longer is given up.
+        timeout_s: limit for the loading of a page; what takes longer is given up.
 
     Attributes:
         crashed: whether its process has ended.

@@ -32,7 +32,7 @@ class Tester:
 
     Args:
         base_url: the first page.
-        timeout_s: time in which a page must load; what takes longer is given up.
+        timeout_s: limit for the loading of a page; what takes longer is given up.
         first_s: the same for the first page, without which there is nothing to test; None: as any page.
         values: valid values for fields, by name.
         headers: sent with every request.

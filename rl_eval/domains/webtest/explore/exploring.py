@@ -27,7 +27,7 @@ class Explorer:
     """One exploration.
 
     Args:
-        policy: chooses among the candidates, of which it sees `candidates` at most.
+        policy: chooses among the candidates; it sees `candidates` at most.
         allow: whether an element that looks destructive may be used anyway.
         log_in: gives a fresh storage state; None: the application is explored without a log-in.
         progress: called after each action.

@@ -103,7 +103,7 @@ class Defect:
 
 @dataclass
 class Blueprint:
-    """An application: its pages, the first of which is the start, and its possible defects."""
+    """An application: its pages (the first is the start) and its possible defects."""
 
     name: str
     pages: list[PagePlan] = field(default_factory=list)

@@ -100,7 +100,7 @@ class Pool:
     """The applications of a part, drawn when they are first played.
 
     Attributes:
-        tables: of those drawn so far, in the order in which they were needed.
+        tables: of those drawn so far, in the order of first use.
     """
 
     def __init__(self, data_seed: int, part: str, limit: int):

@@ -80,7 +80,7 @@ class SimulatedVector(NativeVector):
         """One action of each copy; the outcome of an idle copy is meaningless.
 
         The facts are those of `Exploration.record`, and `action`, `role`, `value_kind` (-1: none), `state` (its number
-        in the order in which states were met), `defects` (how many are on), `reproducible` and `judgement` (0: nobody
+        in the order of first visits), `defects` (how many are on), `reproducible` and `judgement` (0: nobody
         judged the failure), and `episode_end`.
         """
         actions = self._checked(actions)

@@ -166,4 +166,4 @@ def test_a_test_that_every_report_skips_comes_last_and_is_said(tmp_path, monkeyp
     assert main(["qase", "prioritise", "--junit", "reports", "--policy", "baseline:failure_rate"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert out.index("passes") < out.index("skips")
-    assert "1 have none, of which 1 ran without a verdict every time, such as skipped: these come last" in out
+    assert "1 have none; 1 of them ran without a verdict every time, such as skipped: these come last" in out
