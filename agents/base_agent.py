@@ -244,7 +244,7 @@ class BaseAgent:
         raise TypeError("BaseAgent is the part that all agents share; build one of them")
 
     def base_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything here but the environments and `obs_moments`: arrays, and JSON; see `load_base_state`.
+        """Everything here except the environments and `obs_moments`: arrays, and JSON; see `load_base_state`.
 
         The copies of all ranks are in it.
         """

@@ -1,7 +1,7 @@
 """Steps of N environment copies: one, or T in a row as a rollout.
 
 Environments reset in the step that ends an episode (SAME_STEP), or in the one after it (NEXT_STEP). With NEXT_STEP that
-later step ignores its action, so its row is no transition: nothing is learned from it, and it counts nowhere. Its
+later step ignores its action, so its row is not a transition: nothing is learned from it, and it counts nowhere. Its
 observation, though, is what the episode ended on. `valid` marks the rows that are transitions.
 """
 

@@ -31,7 +31,7 @@ def _check_body(body: str | None, kwargs: Mapping[str, Any]) -> None:
     if body is not None:
         require_body(body)
     elif kwargs:
-        raise ValueError(f"body_kwargs={dict(kwargs)} are arguments of no body: set body too")
+        raise ValueError(f"body_kwargs={dict(kwargs)} need a body: set body too")
     try:
         json.dumps(kwargs, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -409,7 +409,7 @@ class DQN(BaseAgent):
         self.initialize_statistics(arrays, meta)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything but the environments: arrays, those of the buffer as views, and JSON; see `load_state`."""
+        """Everything except the environments: arrays, those of the buffer as views, and JSON; see `load_state`."""
         arrays, meta = self.base_state()
         replay, replay_meta = self.buffer.state()
         arrays |= self.policy_checkpoint()[0]

@@ -1,8 +1,8 @@
 """Batches of one size, so that what a network computes for a row does not depend on the other rows.
 
 BLAS chooses a kernel by the size of a batch, and with it the order in which a row's products are added: the same row
-has other last bits on its own than among ten. Some kernels go by its place in memory, too. Training does not need this,
-so its bytes stay as they are.
+has other last bits on its own than among ten. Some kernels depend on its place in memory, too. Training does not need
+this, so its bytes stay as they are.
 """
 
 from __future__ import annotations

@@ -382,7 +382,7 @@ class OnPolicyAgent(BaseAgent):
         self.initialize_statistics(arrays, meta)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything but the environments: arrays, and JSON. `load_state` restores it to the bit."""
+        """Everything except the environments: arrays, and JSON. `load_state` restores it to the bit."""
         arrays, meta = self.base_state()
         health, health_meta = self.health.state()
         arrays |= self.policy_checkpoint()[0] | with_prefix("optimizer", self.optimizer.state())

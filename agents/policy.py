@@ -156,7 +156,7 @@ def metadata(
 ) -> dict[str, Any]:
     """What `load` needs in addition to the arrays, as JSON; `action_masks`: whether masks restricted the training."""
     described = asdict(network)
-    if not network.prior:  # of no use any more, and files of policies without one stay as they were
+    if not network.prior:  # not needed any more, and files of policies without one stay as they were
         del described["prior"]
     return {
         "obs_shape": list(observation.shape or ()),

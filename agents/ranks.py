@@ -22,7 +22,7 @@ from agents.episode_log import EpisodeLog
 class Ranks:
     """The ranks of torch's process group, which exists already: gloo, for CUDA tensors NCCL.
 
-    Every method but `copies` waits until all ranks have called it.
+    Every method except `copies` waits until all ranks have called it.
 
     Raises:
         RuntimeError: by any method, another rank is gone.
@@ -67,7 +67,7 @@ class Ranks:
         """Means over the rows of all ranks, float64, from those over the own ones.
 
         Args:
-            values: means over `rows` rows; of no meaning where there are none.
+            values: means over `rows` rows; not used where there are none.
         """
         own = np.append(np.asarray(values, np.float64) * rows if rows else np.zeros(len(values)), rows)
         self.add_up(torch.from_numpy(own))  # the same memory

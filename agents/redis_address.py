@@ -39,7 +39,7 @@ def parse_address(text: str) -> RedisAddress:
     """The parts of an address.
 
     Raises:
-        ValueError: it is none; the sentence repeats nothing of it, since it may hold a password.
+        ValueError: it is not an address; the sentence does not repeat it, since it may hold a password.
     """
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"] or 1) not in range(1, 65536):

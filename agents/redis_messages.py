@@ -101,7 +101,7 @@ class RedisMessages:
         """Messages of others since the last call, in the order of the server; if there are many, some of them.
 
         Raises:
-            OSError: the server stays away or refuses, or an entry of the stream is no message.
+            OSError: the server stays away or refuses, or an entry of the stream is not a message.
         """
         messages: list[Message] = []
         for _ in range(READ_AT_MOST // READ_AT_ONCE):

@@ -101,7 +101,7 @@ class RedisServer:
             tries += 1
 
     def failure(self, reason: str, number: int = errno.EIO) -> OSError:
-        """An error of this server: the run cannot go on before it is mended."""
+        """An error of this server: the run cannot go on before it is fixed."""
         return OSError(number, reason, self.purpose)
 
 

@@ -34,7 +34,7 @@ class Batch:
     obs: np.ndarray  # [B, …]
     actions: np.ndarray  # [B, …]
     returns: np.ndarray  # [B] the discounted sum of up to n rewards
-    next_obs: np.ndarray  # [B, …] after the last of these; of no meaning where the discount is 0
+    next_obs: np.ndarray  # [B, …] after the last of these; not used where the discount is 0
     discounts: np.ndarray  # [B] of the value of `next_obs`: γ^k after k steps, 0 after a termination
     weights: np.ndarray  # [B] importance weights, the largest in the buffer 1
     index: np.ndarray  # [B] int64, for `update_priorities`

@@ -137,7 +137,7 @@ class SharedReplay:
         for message in self._messages.receive():
             try:
                 self._take(message)
-            except ValueError as error:  # the run can go on once that is mended, as after a failure of the server
+            except ValueError as error:  # the run can go on once that is fixed, as after a failure of the server
                 raise OSError(errno.EIO, str(error), "the replay buffer") from error
 
     def _take(self, message: ReceivedMessage) -> None:
@@ -163,7 +163,7 @@ class SharedReplay:
             self.received += self._layout.copies
 
     def sample(self, batch_size: int, rng: np.random.Generator, *, beta: float = 0.0) -> Batch:
-        """Draw transitions of all processes, with replacement; `index` is of no use beyond the batch.
+        """Draw transitions of all processes, with replacement; `index` is only valid for the batch.
 
         Raises:
             ValueError: this process has fewer transitions than that.

@@ -1,8 +1,8 @@
 """Several DQN agents that act in turn in one environment.
 
-A round is one step of each agent. An agent's transition leads from one of its turns to the next one, so the steps of an
-agent in a copy of the environment are a copy of their own in the replay buffer. What an agent is rewarded with is the
-team's reward of the round, or its difference to the team's reward had this agent done nothing (Wolpert and Tumer,
+A round is one step of each agent. An agent's transition leads from one of its turns to the next one. So the steps of an
+agent in a copy of the environment are a copy of their own in the replay buffer. The reward of an agent is the team's
+reward of the round, or its difference to the team's reward if this agent had done nothing (Wolpert and Tumer,
 *Optimal payoff functions for members of collectives*, 2001, eq. 4). The environment says what that would have been.
 """
 
@@ -119,7 +119,7 @@ class TeamDQN(DQN):
 
         Args:
             rewards: `[count, N]` of the steps.
-            without: `[count, N]` the team's reward of the round had an agent done nothing.
+            without: `[count, N]` the team's reward of the round if an agent had done nothing.
         """
         team = rewards.sum(axis=0)
         if self.config.agents.credit == "none":

@@ -27,7 +27,7 @@ class Transitions:
     rewards: np.ndarray  # [B]
     terminated: np.ndarray  # [B] bool
     truncated: np.ndarray  # [B] bool, where not terminated
-    next_obs: np.ndarray  # [B, D] float32; of no meaning where terminated
+    next_obs: np.ndarray  # [B, D] float32; not used where terminated
     streams: np.ndarray  # [B] int64, the unit or environment copy
     masks: np.ndarray | None = None  # [B, A] bool, which actions were legal; None: all
     next_masks: np.ndarray | None = None  # [B, A] the same in `next_obs`

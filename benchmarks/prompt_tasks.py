@@ -3,7 +3,7 @@
     rl-eval prompt score --model FEEDBACK.gguf --tasks DIR --items 20 --out SCORES     # and once more for the judge
     python -m benchmarks.prompt_tasks --tasks DIR --scores SCORES --items 20 [--seeds 1] [--json]
 
-PPO with its preset trains on all other tasks but one, which chooses the snapshot. Policies play the start prompts of
+PPO with its preset trains on all other tasks except one, which chooses the snapshot. Policies play the start prompts of
 the task that was left out. Gains are in nats of the judge over the start prompt; the interval is Student's over tasks.
 """
 

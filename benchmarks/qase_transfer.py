@@ -2,7 +2,7 @@
 
 Protocol: the parent is trained on the embedded project (1,200 cycles). The new projects are other generated ones, with
 other cases, components that change and drift. On each, the default agent is trained from scratch, and with
-`init=PARENT`. Both, the parent as it is, and the failure-rate sort order all test cycles. Printed are the mean APFD of
+`init=PARENT`. Both, the parent as it is, and the failure-rate sort order all test cycles. It prints the mean APFD of
 each over the projects, and the deviation of its lead over the sort.
 """
 

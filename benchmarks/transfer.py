@@ -2,7 +2,7 @@
 
 A run on the embedded threat data is the parent. The new project has other flows, three times as many threats, and
 other costs. Each seed trains on it from scratch and from `init=PARENT` until the operational cost on the validation
-part is at most the bar. Printed are the env steps that took; a run that does not get there counts as all its steps.
+part is at most the bar. It prints how many env steps that took; a run that does not get there counts as all its steps.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def summary(thing: object) -> str:
 
 
 def config_page() -> str:
-    """Every key of conf/ but those of environments and rewards."""
+    """Every key of conf/ except those of environments and rewards."""
     parts = [
         "# Config keys\n\nOverride any of them: `python train.py agent.gamma=0.95`. The "
         "[environments](environments.md) and [rewards](rewards.md) have pages of their own. "

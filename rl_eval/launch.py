@@ -61,7 +61,7 @@ class Prepared:
 
 
 def _print(job: Callable[[], None]) -> int:
-    """Let Hydra print help or a config; a reader that hangs up, such as `head`, is no error."""
+    """Let Hydra print help or a config; a reader that hangs up, such as `head`, is not an error."""
     try:
         job()
         sys.stdout.flush()
@@ -260,7 +260,7 @@ def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
     typed = str(_value_of("resume", line.overrides))
     if line.multirun or rejected:
         raise InputError(
-            f"{brief(typed, 200)} takes no other override but hardware.budget, because a run resumes with its own "
+            f"{brief(typed, 200)} takes no other override except hardware.budget, because a run resumes with its own "
             f"config: remove {brief(', '.join(rejected), 200) or '-m'}"
         )
     path = compose(conf, add_folder([*of_hydra, typed], line.config_dir))["resume"]

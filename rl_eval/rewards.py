@@ -243,7 +243,7 @@ class RewardedVector(VectorWrapper):
         return rewards
 
     def _refuse_missing_facts(self, infos) -> None:
-        """Name the term and the fact; a reward of the environment's own that is not finite is no missing fact."""
+        """Name the term and the fact; a reward of the environment's own that is not finite is not a missing fact."""
         for name, values in infos["reward_terms"].items():
             copies = ~np.isfinite(values)
             for fact, facts in infos["outcome"].items():

@@ -20,7 +20,7 @@ _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"
 
 
 def only_regular(path: str, flags: int) -> int:
-    """An opener for `open` that refuses what is no regular file: reading a FIFO or a device may never end.
+    """An opener for `open` that refuses what is not a regular file: reading a FIFO or a device may never end.
 
     A file that it creates is readable by all and writable by its owner, as far as the umask allows.
 

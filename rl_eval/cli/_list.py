@@ -35,7 +35,7 @@ def list_runs(
         str, typer.Option("--sort", help="started, name, env, agent, seed, steps, time, score or verdict.")
     ] = "started",
     reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many rows.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="The most rows to print.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List the runs below a folder, the newest first.

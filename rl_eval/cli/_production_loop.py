@@ -59,7 +59,7 @@ def run(
         bool, typer.Option("--learn-only", help="Leave collecting to `rl-eval production collect`.")
     ] = False,
     turns: Annotated[
-        int | None, typer.Option("--turns", min=1, help="End after so many turns.", show_default=False)
+        int | None, typer.Option("--turns", min=1, help="End after this number of turns.", show_default=False)
     ] = None,
 ) -> None:
     """Run the control loop until a signal comes.

@@ -27,7 +27,7 @@ def replay(
     part: Annotated[
         str, typer.Option("--part", metavar="test|validation|train", help="The part of the data, without --suite.")
     ] = "test",
-    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Print at most so many steps.")] = 20,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="The most steps to print.")] = 20,
     film: Annotated[
         bool, typer.Option("--film/--no-film", help="Write a film to replays/ in the run, if there is one.")
     ] = True,

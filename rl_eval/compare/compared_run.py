@@ -92,7 +92,7 @@ def flat_config(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def finite_numbers(values: Any) -> dict[str, float]:
-    """The values of a mapping that are finite numbers; empty where `values` is no mapping."""
+    """The values of a mapping that are finite numbers; empty where `values` is not a mapping."""
     if not isinstance(values, Mapping):
         return {}
     numbers = {str(key): value for key, value in values.items() if isinstance(value, int | float)}

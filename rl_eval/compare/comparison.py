@@ -83,7 +83,7 @@ class Comparison:
         return sentence(self, index)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the points of the curves, as JSON values."""
+        """Everything except the points of the curves, as JSON values."""
         groups = [
             {
                 "label": group.label,

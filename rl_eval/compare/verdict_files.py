@@ -84,7 +84,7 @@ def are_verdict_files(names: Sequence[str]) -> bool:
     files = [name for name in names if name.endswith(".json") and Path(name).is_file()]
     if files and len(files) < len(names):
         other = next(name for name in names if name not in files)
-        raise InputError(f"{files[0]} is a verdict file and {other} is none: compare files with files, runs with runs")
+        raise InputError(f"{files[0]} is a verdict file and {other} is not: compare files with files, runs with runs")
     return bool(files)
 
 

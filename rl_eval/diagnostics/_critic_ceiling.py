@@ -12,7 +12,7 @@ from rl_eval.run import Run
 
 LOW = 0.25  # with a lower ceiling, three quarters of every advantage are noise
 ENOUGH = 0.8  # of the ceiling
-NOTHING = 0.02  # a ceiling below this is none: the state does not say what reward follows
+NOTHING = 0.02  # a ceiling below this counts as 0: the state does not say what reward follows
 
 
 @diagnostic
@@ -51,7 +51,7 @@ def explained_variance_of_ceiling(run: Run) -> float:
     if critic.ceiling < NOTHING:
         raise MetricUndefined(
             f"explained_variance_of_ceiling is undefined: at most {percent(critic.ceiling)} of the variance of the "
-            f"targets of {run.path} can be explained, which is none"
+            f"targets of {run.path} can be explained, which is too little"
         )
     return max(critic.explained, 0.0) / critic.ceiling
 

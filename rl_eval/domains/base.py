@@ -233,7 +233,7 @@ class Domain(ABC, Generic[Config]):
         return InputError(f"the domain {self.name!r} has has_cases = True and no method {method}: define it")
 
     def independent_cases(self, config: Config) -> bool | None:
-        """Whether a decision on one case has no bearing on any other; None if that is not known.
+        """Whether a decision on one case does not affect any other; None if that is not known.
 
         Evidence over single cases needs it. Without it the unit is the episode.
         """
@@ -369,7 +369,7 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def text_observer(self, config: Config, preprocessing: Mapping[str, Any]) -> TextObserver | None:
-        """How the policy server reads texts as observations; None where observations are no embeddings of texts.
+        """How the policy server reads texts as observations; None where observations are not embeddings of texts.
 
         Args:
             config: of the run that is served.

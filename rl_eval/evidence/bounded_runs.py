@@ -73,7 +73,7 @@ def decide_bounded_runs(
         theta: the threshold of the statistic.
 
     Raises:
-        InputError: the bounds are no range, or a value is outside of them.
+        InputError: the bounds are not a range, or a value is outside of them.
     """
     check_bounds(*bounds)
     low, high = bounds

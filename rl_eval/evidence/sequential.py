@@ -29,7 +29,7 @@ class SequentialTest(ABC):
     Two bets start with a capital of 1, one that the metric is above θ and one that it is below. A bet on a false claim
     multiplies its capital by 1/α at any time with probability ≤ α, so the first one to do so decides:
     P(PASS | metric < θ) ≤ α and P(FAIL | metric > θ) ≤ α, no matter when one stops to look. Units after the decision
-    are no evidence; they sharpen the estimate and the interval. Where all units of a finite set were added, the plain
+    are not evidence; they sharpen the estimate and the interval. Where all units of a finite set were added, the plain
     metric is the true value and decides.
 
     Args:

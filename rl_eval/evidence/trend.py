@@ -52,7 +52,8 @@ def trend(values: np.ndarray, alpha: float = 0.05, episodes: np.ndarray | None =
     policy does not. With the counts of a short run, 60 episodes a row at first and 1 to 5 later, the error is at most
     .05 up to a correlation of .5, and .1 at .8.
 
-    A rise that is followed by a collapse is no rise: the last twentieth must keep half of what the best sixth gained.
+    A rise that is followed by a collapse is not a rise: the last twentieth must keep half of what the best sixth
+    gained.
 
     Args:
         values: `[T]` in the order of training.

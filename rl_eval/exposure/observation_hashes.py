@@ -1,4 +1,4 @@
-"""What a policy sees of cases, as hashes: equal observations, equal ones after rounding, equal in all fields but one.
+"""What a policy sees of cases, as hashes: equal observations, equal ones after rounding, equal in all except one field.
 
 The hash of an observation is a sum over its fields, so the order of columns does not matter. Two observations differ
 in at most one of F fields if, for each bit b, they agree in all fields whose number has bit b set, or in all others.
@@ -103,7 +103,7 @@ def rounded(views: np.ndarray, rounding: float) -> np.ndarray:
 
 
 def equal_but_for_one_field(cases: np.ndarray, others: np.ndarray, n_fields: int) -> np.ndarray:
-    """Whether each case has another that it equals in all fields, or in all but one; bool `[N]`.
+    """Whether each case has another that it equals in all fields, or in all except one; bool `[N]`.
 
     Two that differ in two fields are taken for such a pair with probability 2**-32. With a single field there is
     nothing left to compare, so the answer is no.
@@ -149,7 +149,7 @@ def _agree_in_a_half(halves: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _without_field(halves: np.ndarray, index: int) -> np.ndarray:
-    """A hash of all fields but one, uint64 `[N]`: of the halves that do not hold it, by multilinear hashing."""
+    """A hash of all fields except one, uint64 `[N]`: of the halves that do not hold it, by multilinear hashing."""
     total = np.zeros(halves.shape[2], np.uint64)
     for bit, pair in enumerate(halves):
         total += pair[1 - (index >> bit & 1)].astype(np.uint64) * (mix64(np.uint64(bit)) | np.uint64(1))

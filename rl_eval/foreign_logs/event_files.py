@@ -46,8 +46,8 @@ def read_events(path: Path, files: list[Path], columns: Mapping[str, str]) -> Fo
     """The scalars of event files of one run; a row for each step, or several where a tag has several values at it.
 
     Raises:
-        InputError: tensorboard is not installed, a file cannot be read, is too large, or is no event file; or a column
-            that is named is missing.
+        InputError: tensorboard is not installed, a file cannot be read, is too large, or is not an event file; or a
+            column that is named is missing.
     """
     with imports_of_extra("tensorboard", f"{path}, a log of TensorBoard,"):
         from google.protobuf.message import DecodeError

@@ -15,7 +15,8 @@ class CaseCopies:
 
     Attributes:
         case_index: the outcome that numbers the cases.
-        weight: `[R]` 0 for all copies of a case but the first; the first has 1, or with `copies: weigh` their number.
+        weight: `[R]` 0 for all copies of a case except the first; the first has 1, or with `copies: weigh` their
+            number.
         distinct: how many cases are distinct.
     """
 

@@ -19,7 +19,7 @@ from rl_eval.gates.suite_data import environment_of_policy
 from rl_eval.gates.suite_environment import SuiteEnvironment
 
 EPISODES = 20  # of each policy
-_SMALL = 0.05  # a lead over `random` of less than this share of the range is none
+_SMALL = 0.05  # a lead over `random` below this share of the range does not count
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def suite_power(
         on_gate: called after each gate with the gates so far, their number, and the criterion.
 
     Raises:
-        InputError: a name is none of the suite's, a value is not possible, or the environment cannot be made.
+        InputError: a name is not one of the suite's, a value is not possible, or the environment cannot be made.
     """
     if prevalence is not None and not 0 < prevalence < 1:
         raise InputError(f"--prevalence {prevalence:g} is not a share of positive cases: give a number between 0 and 1")

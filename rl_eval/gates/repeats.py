@@ -48,7 +48,7 @@ def _setting(suite: Suite, config: Mapping[str, Any], key: str) -> Any:
 
 
 def group_key(suite: Suite, run: Run) -> str:
-    """Equal for runs that differ only in their seed; where the suite wants runs of one seed, in nothing."""
+    """Equal for runs that differ only in their seed; with `same_seed`, only for runs of one seed."""
     return json.dumps(_comparable(run, with_seed=suite.spec.runs.same_seed), sort_keys=True, default=str)
 
 

@@ -1,4 +1,4 @@
-"""Play some episodes of a policy again, to see whether anything but the suite's seed decides what it does."""
+"""Play some episodes of a policy again, to see whether anything except the suite's seed decides what it does."""
 
 from __future__ import annotations
 

@@ -211,11 +211,11 @@ def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: st
         )
     if criterion.margin is not None and metric.kind != "task":
         raise document.error(
-            (*path, "margin"), f"is for metrics of the policy's own episodes, and {metric.name} is none: remove it"
+            (*path, "margin"), f"is for metrics of the policy's own episodes, and {metric.name} is not one: remove it"
         )
     if criterion.under is not None and metric.kind != "task":
         raise document.error(
-            (*path, "under"), f"is for metrics of the policy's own episodes, and {metric.name} is none: remove it"
+            (*path, "under"), f"is for metrics of the policy's own episodes, and {metric.name} is not one: remove it"
         )
     if criterion.under is not None and criterion.under.adversarial is not None and spec.policy == "sampled":
         raise document.error((*path, "under"), "adversarial needs decisions that are not drawn: set policy: greedy")

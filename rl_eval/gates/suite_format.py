@@ -194,9 +194,9 @@ class EpisodesSpec(_Strict):
 
 
 class NearDuplicatesSpec(_Strict):
-    """Which cases are almost equal to one of training or validation, and how many of them are no leak.
+    """Which cases are almost equal to one of training or validation, and how many of them are not leaks.
 
-    A near-duplicate looks to the policy like another case after rounding, or in all fields but one.
+    A near-duplicate looks to the policy like another case after rounding, or in all fields except one.
     """
 
     share: Number = Field(

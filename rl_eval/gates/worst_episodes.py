@@ -15,7 +15,7 @@ from rl_eval.rollout import Episodes
 
 COUNT = 5
 MAX_NAME = 1000  # characters of the name of a file
-MAX_COMPUTED = 500  # episodes of a metric that is no mean, which is computed for each
+MAX_COMPUTED = 500  # episodes of a metric that is not a mean, which is computed for each
 
 
 def worst_episodes(

@@ -194,7 +194,7 @@ def _require_answer(address: str) -> None:
     """Accept an address where something listens; Ray itself would try for more than three minutes.
 
     Raises:
-        OSError, ValueError: nothing does, or it is no address.
+        OSError, ValueError: nothing does, or it is not an address.
     """
     if address != "auto":
         socket.create_connection(_host_and_port(address), timeout=ANSWER_S).close()

@@ -72,7 +72,7 @@ class HttpPolicy:
         """The server's actions.
 
         Raises:
-            InputError: it cannot be reached in time, or answers anything but one action an observation.
+            InputError: it cannot be reached in time, or answers anything except one action an observation.
         """
         draw_seed = int(self._draw_seeds.integers(2**53))
         started = starts(episode_start, len(obs))

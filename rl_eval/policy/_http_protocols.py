@@ -228,7 +228,7 @@ def _input_tensor(name: str, values: Any, described: Mapping[str, Any]) -> dict[
     """One input in the type that the metadata says, else FP32.
 
     Raises:
-        InputError: it is no array of numbers.
+        InputError: it is not an array of numbers.
     """
     if not isinstance(values, np.ndarray):
         raise InputError(f"takes tensors, and the observation {name!r} is none")

@@ -1,7 +1,7 @@
 """Run directories: writing them, and reading them without trusting their content.
 
-It holds only JSON, CSV, YAML and safetensors. Every file but the append-only `metrics.csv` is written under a temporary
-name, fsynced and renamed, so a reader never sees half of one.
+It holds only JSON, CSV, YAML and safetensors. Every file except the append-only `metrics.csv` is written under a
+temporary name, fsynced and renamed, so a reader never sees half of one.
 """
 
 from rl_eval.run._checkpoint import (

@@ -49,7 +49,7 @@ def policy_of(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], source:
     """The policy in a checkpoint of a folder.
 
     Raises:
-        InputError: it is none, or one of other observations or actions than what was served first.
+        InputError: it is not a checkpoint, or one of other observations or actions than what was served first.
     """
     policy = served(arrays, meta, str(meta.get("version")), seed=0)
     if policy.spaces != source.policy.spaces:
@@ -78,7 +78,7 @@ def make_current(store: Store, number: int) -> None:
 
 
 def remove_old(folder: Path, number: int) -> None:
-    """Remove all versions but the current one."""
+    """Remove all versions except the current one."""
     directory = folder / VERSIONS
     for path in list(directory.iterdir()) if directory.is_dir() else []:
         if path.name != str(number) and path.is_dir() and not path.is_symlink():

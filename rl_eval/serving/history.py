@@ -1,4 +1,4 @@
-"""`History`: what became of the policy of a folder, kept in its store with what was learned from."""
+"""`History`: the history of the policy of a folder, kept in its store with what was learned from."""
 
 from __future__ import annotations
 

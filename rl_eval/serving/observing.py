@@ -66,7 +66,7 @@ class Observing:
 
     @property
     def encoder(self) -> str | None:
-        """The identity of the encoder; None where observations are no embeddings of texts."""
+        """The identity of the encoder; None where observations are not embeddings of texts."""
         return None if self._observer is None else self._observer.identity
 
     async def observation(self, state: State, served: ServedPolicy) -> Observation | None:

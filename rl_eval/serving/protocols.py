@@ -281,7 +281,7 @@ def _numbers(tensor: InferTensor) -> np.ndarray:
     """The numbers of a tensor, which its datatype can hold.
 
     Raises:
-        RefusedError: 422, it cannot, or is none of numbers.
+        RefusedError: 422, it cannot, or is not of numbers.
     """
     dtype = _NUMBER_TYPES.get(tensor.datatype)
     if dtype is None:

@@ -102,7 +102,7 @@ def network_action(action: np.ndarray, served: ServedPolicy) -> bytes:
     """An action of the environment as it is stored: int64 from 0, or float32 `[A]`.
 
     Raises:
-        RefusedError: 422, it is no action of this policy.
+        RefusedError: 422, it is not an action of this policy.
     """
     space: Any = served.spaces.action
     if served.actions is not None:

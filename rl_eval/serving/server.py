@@ -1,7 +1,7 @@
 """`PolicyServer`: the served policy, its store and its learner, without HTTP.
 
-All methods but the learning itself run in the thread of the event loop. A policy never changes: an update puts another
-object in its place, so each decision is that of one version.
+All methods except the learning itself run in the thread of the event loop. A policy never changes: an update puts
+another object in its place, so each decision is that of one version.
 """
 
 from __future__ import annotations

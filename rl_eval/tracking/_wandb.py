@@ -124,7 +124,7 @@ class WandbTracker:
         self._run.log_artifact(artifact)
 
     def close(self, status: str) -> None:
-        """Finish the run; W&B shows any but a finished one as failed."""
+        """Finish the run; W&B shows any except a finished one as failed."""
         self._run.summary["status"] = status
         try:
             self._run.finish(exit_code=EXIT_CODES.get(status, 1))

@@ -93,7 +93,7 @@ def write(
 
 
 def drop_old(directory: Path) -> None:
-    """Remove all points but the latest; a process that was killed may have left more."""
+    """Remove all points except the latest; a process that was killed may have left more."""
     for old in run.step_directories(directory / "resume")[:-KEEP]:
         run.remove_directory(old)
 

@@ -133,7 +133,7 @@ class _Here:
 
 
 def search(what: Search, trials: int, on_trial: Callable[[SearchResult], None] = lambda _: None) -> SearchResult:
-    """Make trials until there are so many, or until the budget is spent; goes on with what is in the folder.
+    """Make trials until there are enough, or until the budget is spent; goes on with what is in the folder.
 
     Args:
         trials: in all, those of earlier calls included.

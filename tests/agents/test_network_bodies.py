@@ -327,7 +327,7 @@ def test_a_config_names_a_registered_body_and_arguments_for_one(make):
     assert make(body="residual", body_kwargs={"hidden": 2}).body == "residual"
     with pytest.raises(ValueError, match=r"no network body 'other' \(registered are residual, "):
         make(body="other")
-    with pytest.raises(ValueError, match="arguments of no body"):
+    with pytest.raises(ValueError, match="need a body: set body too"):
         make(body_kwargs={"hidden": 2})
     for wrong in (float("nan"), object()):
         with pytest.raises(ValueError, match="not plain JSON"):

@@ -112,7 +112,7 @@ def test_what_cannot_be_perturbed_is_one_sentence_of_its_criterion(criterion, po
         ),
         ("{metric: mean_return, at_least: 1, under: {noise: 0}}", "must be greater than 0"),
         ("{metric: mean_return, at_least: 1, under: {drop_features: 2}}", "less than or equal to 1|at most 1"),
-        ("{metric: training.wall_s, at_most: 1, under: {noise: 1}}", "training.wall_s is none: remove it"),
+        ("{metric: training.wall_s, at_most: 1, under: {noise: 1}}", "training.wall_s is not one: remove it"),
     ],
 )
 def test_mistakes_in_a_suite_are_one_sentence(criterion, message):

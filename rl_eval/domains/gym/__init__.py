@@ -19,7 +19,7 @@ class Gym(Domain[Config]):
     """An environment of Gymnasium's, or registered with it; domains of single ids derive from this one.
 
     Attributes:
-        slow_steps: whether a step takes long enough for a second process to pay, which `env.workers=auto` goes by.
+        slow_steps: whether a step takes long enough for a second process to pay, as `env.workers=auto` decides.
     """
 
     name = "gym"

@@ -118,7 +118,7 @@ def _bounded_kwargs(config: Config, spec: gym.envs.registration.EnvSpec) -> dict
     """The kwargs of `gymnasium.make`, with the step limit that the environment does not have of its own.
 
     Raises:
-        InputError: the kwargs hold a limit that is none, or another one than the config.
+        InputError: the kwargs hold a limit that is not valid, or another one than the config.
     """
     if "max_episode_steps" in config.kwargs:
         limit = config.kwargs["max_episode_steps"]

@@ -71,7 +71,7 @@ class Planned:
         """The next mutation of each copy, `[N]`.
 
         Raises:
-            InputError: an observation is of no prompt of the config.
+            InputError: an observation belongs to no prompt of the config.
         """
         try:
             targets = np.array([self._targets[row.tobytes()] for row in np.ascontiguousarray(obs)], np.int64)

@@ -21,7 +21,7 @@ TIME_UNITS = (1, 1e3, 1e6)  # a second has
 
 
 def reading_notes(preprocessing: Preprocessing) -> tuple[str, ...]:
-    """Sentences on columns that are no features, and on those that were read as something else than they look."""
+    """Sentences on columns that are not features, and on those that were read as something else than they look."""
     reading, notes = preprocessing.reading, []
     if silent := preprocessing.silent():
         named = "; ".join(f"{brief(name, 60)} ({reason})" for name, reason in [*silent.items()][:MAX_NAMED])

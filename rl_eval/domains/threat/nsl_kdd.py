@@ -70,6 +70,6 @@ def _read(path: Path, config: Config) -> Table:
                 "the labels are 'normal' and the 39 attack types of NSL-KDD"
             )
     label = np.array([name != "normal" for name in names], np.int8)[category]
-    # All fields but three are numbers by definition, so anything else is an error in the file.
+    # All fields except three are numbers by definition, so anything else is an error in the file.
     reading = Reading(FEATURES, frozenset(FEATURES) - set(CATEGORICAL))
     return table_of(sheet, reading, label, names, category, missing_allowed=config.missing != "error")

@@ -42,7 +42,7 @@ def _false(episodes: Episodes, config: Any) -> np.ndarray:
 
 @metric("task", needs=("false_failures",), better="lower", variable=_false, bounds=lambda config: (0.0, 1.0))
 def false_failure_rate(episodes: Episodes, config: Any) -> float:
-    """Share of episodes with a reported failure that is none."""
+    """Share of episodes with a false alarm: a reported failure that is not one."""
     return float(_false(episodes, config).mean())
 
 

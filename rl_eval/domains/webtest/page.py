@@ -12,7 +12,7 @@ then, so a log-in with valid data is one action. The last two candidates of each
 their elements share keys. A form that shows errors is another state than the empty form.
 
 **Failures** are unique by `site`: the same console message template, exception location, or endpoint and status is one
-failure, no matter where it shows. Deliberate answers with status 404 and echoed statuses are none.
+failure, no matter where it shows. Deliberate answers with status 404 and echoed statuses are not failures.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def _how(check: LeakCheck) -> str:
             f"took part in training, {'equal for the policy' if check.preprocessed else 'all features equal'} ({where}"
         )
     near = (
-        f"{check.near:,} equal to one of training after rounding or in all fields but one, more than the "
+        f"{check.near:,} equal to one of training after rounding or in all fields except one, more than the "
         f"{percent(check.near_share)} of near_duplicates.share"
     )
     if check.near_in_validation is not None:
@@ -68,7 +68,7 @@ def _near(check: LeakCheck) -> str:
     why = f"near_duplicates.share allows {percent(check.near_share)}"
     if check.near_unknown:
         return (
-            f"{check.near:,} more ({percent(share)}) equal one of training after rounding or in all fields but one; "
+            f"{check.near:,} more ({percent(share)}) equal one of training after rounding or in all fields except one; "
             "this is not checked, since with so few fields that vary it is chance"
         )
     if share > check.near_share:

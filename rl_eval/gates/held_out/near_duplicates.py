@@ -10,14 +10,14 @@ from rl_eval.exposure import Exposure, contains, equal_but_for_one_field, rounde
 from rl_eval.gates.held_out.held_out_set import TestSet
 
 DEVIATIONS = 3.0  # that a number may exceed what chance explains
-MANY_FIELDS = 8  # of these, equality in all but one is no chance
+MANY_FIELDS = 8  # of these, equality in all except one is not by chance
 SAME = 0.95  # of the cases have one value: such a field tells nothing
 LIKELY = 0.01  # expected share of chance matches, up to which fewer fields tell cases apart too
 FREQUENT = 6  # cases with one value of a field, for its share to be estimated on its own
 
 
 def is_near_duplicate(test_set: TestSet, record: Exposure, rounding: float) -> np.ndarray:
-    """Whether each case equals one of training or validation after rounding, or in all fields but one; bool `[G]`."""
+    """Whether each case equals one of training or validation after rounding, or in all except one field; bool `[G]`."""
     near = np.zeros(len(test_set), bool)
     for part in (record.train, record.validation):
         near |= _near(test_set.views, part.views, test_set, rounding)
@@ -73,7 +73,7 @@ def tells_apart(test_set: TestSet, records: Sequence[Exposure], rounding: float)
     """Whether the fields say so much that near-equality means the same case.
 
     That is so with many fields that vary, or if less than 1 % of independent cases would be near-duplicates. Otherwise
-    different cases of one source are alike, the more so as its fields depend on each other.
+    different cases of one source are alike, more so as its fields depend on each other.
     """
     varying = sum(
         int(np.unique(values, return_counts=True)[1].max()) < SAME * len(values) for values in _hashes(test_set, None)
@@ -89,7 +89,7 @@ def by_chance(test_set: TestSet, drawn: int, rounding: float) -> np.ndarray:
 
 
 def _coincidence(test_set: TestSet, rounding: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """The probability that an independent case equals each in all fields, and in all but one, `[G]` both."""
+    """The probability that an independent case equals each in all fields, and in all except one, `[G]` both."""
     hashes = _hashes(test_set, rounding)
     n_fields, total = hashes.shape
     equal, inverses = np.ones(total), np.zeros(total)

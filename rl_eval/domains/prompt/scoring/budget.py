@@ -23,7 +23,7 @@ class Budget:
         price_in, price_out: of a million tokens of requests and of answers.
 
     Raises:
-        InputError: a number that is none, or money that no price limits.
+        InputError: a text that is not a number, or money that no price limits.
     """
 
     calls: int = 2_000

@@ -30,7 +30,7 @@ def model_hash(path: Path) -> str:
     """16 hexadecimal digits of the SHA-256 of a model file.
 
     Raises:
-        InputError: it cannot be read, or is no GGUF file.
+        InputError: it cannot be read, or is not a GGUF file.
     """
     where = escape_controls(str(path))
     try:

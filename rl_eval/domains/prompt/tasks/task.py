@@ -149,7 +149,7 @@ def as_shown(text: str) -> str:
 
 
 def distinct_items(items: Sequence[Item]) -> list[Item]:
-    """The first item of each text, in order: a repeated one is no second observation."""
+    """The first item of each text, in order: a repeated one is not a second observation."""
     first: dict[str, Item] = {}
     for item in items:
         first.setdefault(as_shown(item.text), item)

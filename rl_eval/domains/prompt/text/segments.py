@@ -71,7 +71,7 @@ def _with_examples(lines: list[str]) -> list[Line]:
 
 
 def example_answer(example: str) -> str | None:
-    """The answer of a worked example; None if the text is none."""
+    """The answer of a worked example; None if the text is not one."""
     last = example.rsplit("\n", 1)[-1]
     match = _EXAMPLE_ANSWER.match(last) if "\n" in example else _ARROW_EXAMPLE.fullmatch(last)
     return match[1].strip() if match else None

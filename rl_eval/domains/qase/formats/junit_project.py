@@ -24,7 +24,7 @@ def named_tests(results: Results) -> list[Test]:
 def project_of_tests(results: Results, where: str, new: Sequence[Test] = ()) -> tuple[Project, ExecutionLog]:
     """Tests as cases, and their executions.
 
-    The case of test i, in the order of `named_tests` and then of `new`, has the id i + 1, which is no id of Qase.
+    The case of test i, in the order of `named_tests` and then of `new`, has the id i + 1, which is not an id of Qase.
     Titles are cut to Qase's length.
 
     Args:

@@ -20,8 +20,8 @@ MAX_BYTES = 256 << 20
 MAX_DEPTH = 64
 MAX_TESTS = 1_000_000
 MAX_NAME = 4096  # characters of a test's name or class
-NO_SECONDS = "the time of a test is no number of seconds: read as unknown"
-NO_TIMESTAMP = "a timestamp is no ISO 8601 time: read as unknown"
+NO_SECONDS = "the time of a test is not a number of seconds: read as unknown"
+NO_TIMESTAMP = "a timestamp is not an ISO 8601 time: read as unknown"
 ROOTS = ("testsuites", "testsuite")
 # Elements below a test case, and the status that they mean; the first of them decides.
 _STATUSES = {"failure": "failed", "error": "broken", "skipped": "skipped"}

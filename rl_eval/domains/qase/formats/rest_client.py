@@ -102,7 +102,7 @@ def checked_code(code: str) -> str:
     """The code of a project.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not valid.
     """
     if not _CODE.fullmatch(code):
         raise InputError(

@@ -124,7 +124,7 @@ def text_field(values: Mapping[str, Any], name: str, where: str) -> str:
     """The text of a field. The location is built only for an error, since there are millions of fields.
 
     Raises:
-        InputError: anything but a text or `null`.
+        InputError: anything except a text or `null`.
     """
     value = values.get(name)
     return value if type(value) is str else read_text(value, f"{where}, field {name!r}")
@@ -181,7 +181,7 @@ def number_field(values: Mapping[str, Any], name: str, where: str) -> float:
     """The number of a field; NaN for `null`.
 
     Raises:
-        InputError: anything but a finite number or `null`.
+        InputError: anything except a finite number or `null`.
     """
     value: Any = values.get(name)
     if type(value) in (int, float) and -1e300 < value < 1e300:

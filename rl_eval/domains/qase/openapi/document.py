@@ -81,7 +81,7 @@ class Document:
     """A parsed description.
 
     Raises:
-        InputError: it cannot be read, or is no OpenAPI 3.
+        InputError: it cannot be read, or is not OpenAPI 3.
     """
 
     def __init__(self, path: Path):

@@ -9,7 +9,7 @@ import polars as pl
 
 from rl_eval.domains.threat.columns.numbers import MISSING, is_missing
 
-OTHER = "other"  # a text that is no address, such as the MAC addresses of ARP in Argus' flows
+OTHER = "other"  # a text that is not an address, such as the MAC addresses of ARP in Argus' flows
 NONE = "none"
 PUBLIC = "public"
 # The first that holds an address is its class (RFC 6890 and its registries). Written out, since Python's own
@@ -42,7 +42,7 @@ def looks_like_addresses(series: pl.Series, least: float) -> bool:
 
 
 def address_classes(series: pl.Series) -> tuple[list[str], np.ndarray]:
-    """The class of each address, as text `[R]`, and its version, float64 `[R]`: 4, 6, or 0 where it is none."""
+    """The class of each address, as text `[R]`, and its version, float64 `[R]`: 4, 6, or 0 for other text."""
     text = series.cast(pl.String).str.strip_chars().fill_null("")
     distinct = text.unique().to_list()
     classes = {value: _class(value) for value in distinct}

@@ -90,7 +90,7 @@ def numbers_of(sheet: Sheet, name: str, missing_allowed: bool) -> np.ndarray:
     """One column as float64 `[R]`, NaN where a cell is missing.
 
     Raises:
-        InputError: a cell is no number; or is missing or infinite, where that is not allowed.
+        InputError: a cell is not a number; or is missing or infinite, where that is not allowed.
     """
     series = sheet.frame[name]
     if series.dtype == pl.Duration:
@@ -109,7 +109,7 @@ def times_of(sheet: Sheet, name: str, day_first: bool | None, missing_allowed: b
     """One column as microseconds since 1970, int64 `[R]`; `MISSING` where a cell is missing.
 
     Raises:
-        InputError: a cell is no time; or is missing, where that is not allowed.
+        InputError: a cell is not a time; or is missing, where that is not allowed.
     """
     series = sheet.frame[name]
     times = parse_times(series, day_first)

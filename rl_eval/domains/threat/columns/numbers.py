@@ -71,7 +71,7 @@ def is_missing(series: pl.Series) -> pl.Series:
 
 
 def _noted_numbers(text: pl.Series, decimal: DecimalSign) -> pl.Series:
-    """Cells without blanks around them as numbers, float64; null where a cell is none."""
+    """Cells without blanks around them as numbers, float64; null where a cell is not a number."""
     percent = text.str.ends_with("%")
     text = text.str.strip_suffix("%").str.strip_chars_end()
     blanks = text.str.contains(_BLANK_GROUPS)

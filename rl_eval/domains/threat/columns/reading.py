@@ -29,8 +29,8 @@ class Choices:
 
     Attributes:
         categorical, times: columns that are read so, no matter what their cells look like.
-        missing_allowed: whether texts that mean an empty cell, such as NA, are none.
-        label: of the flows; it is no feature.
+        missing_allowed: whether texts that mean an empty cell, such as NA, are read as empty.
+        label: of the flows; it is not a feature.
         earlier: a preprocessing that was fitted before; its columns are read as they were then.
     """
 
@@ -68,7 +68,7 @@ def read_columns(sheet: Sheet, features: Sequence[str], choices: Choices, events
         else:
             kinds[name] = kind
     if not kinds:
-        what = "no columns but the label" if not left_out else "no columns that are features"
+        what = "no columns except the label" if not left_out else "no columns that are features"
         raise InputError(f"{sheet.path} has {what}: at least one feature is needed")
     typed = tuple(_typed(sheet, kinds, choices.earlier))
     for derived in (name for column in typed for name in (*column.numbers, *column.categories)):
@@ -93,7 +93,7 @@ def _earlier_kinds(fitted: FittedPreprocessing | None) -> dict[str, str]:
 
 
 def _copies(sheet: Sheet) -> dict[str, str]:
-    """Columns with a name that stood twice, or without one -> why they are no features, where they add nothing."""
+    """Columns with a repeated name, or without one -> why they are not features, where they add nothing."""
     reasons = dict[str, str]()
     for name, columns in sheet.layout.renamed.items():
         if not name:

@@ -51,7 +51,7 @@ def is_ambiguous(series: pl.Series) -> bool:
 
 
 def parse_times(series: pl.Series, day_first: bool | None) -> np.ndarray:
-    """Microseconds since 1970 in UTC, int64 `[R]`; `MISSING` where a cell is no time.
+    """Microseconds since 1970 in UTC, int64 `[R]`; `MISSING` where a cell is not a time.
 
     Args:
         series: text, numbers (seconds since 1970, or a finer unit), or of a type for dates and times.

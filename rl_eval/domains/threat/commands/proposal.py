@@ -65,7 +65,7 @@ def propose(
         costs: the prices as JSON; None: the default ones.
 
     Raises:
-        InputError: it cannot be read, has no column that is named, or `costs` are no prices.
+        InputError: it cannot be read, has no column that is named, or `costs` are not prices.
     """
     prices = {} if costs is None else {"costs": _prices(costs)}
     existing_file(file, "FILE")

@@ -127,7 +127,7 @@ def _record_end(data: bytes) -> int:
 
 
 def _is_data_below(lines: Sequence[bytes], start: int, separators: Sequence[str]) -> bool:
-    """Whether the last line with # names the columns: the next has as many cells, and one of them is no name."""
+    """Whether the last line with # names the columns: the next has as many cells, and one of them is not a name."""
     above = next(line for line in reversed(lines[:start]) if line.strip())
     for separator in separators:
         names = above.decode("utf-8", "replace").strip().split(separator)

@@ -75,5 +75,5 @@ def only_events(sheet: Sheet, events: Sequence[str]) -> Sheet:
 
 
 def says_what_alert_says(name: str) -> bool:
-    """Whether a column follows from `alert`, so that it is no feature where that is the label."""
+    """Whether a column follows from `alert`, so that it is not a feature where that is the label."""
     return name == _ALERTED or name.startswith(("alert.", "verdict."))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def unique_names(cells: Sequence[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """The names that columns get, and what became of names that are empty or repeated.
+    """The names that columns get, and the new names of columns with an empty or repeated name.
 
     A second `size` is called `size.1`, and a third column without a name `Unnamed: 2`, as pandas calls them: files that
     pandas has written have the same names.

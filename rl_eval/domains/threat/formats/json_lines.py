@@ -70,7 +70,7 @@ class JsonLinesReader:
         """The objects in blocks, with all columns of their block, or with those that are named.
 
         Raises:
-            InputError: a line that is no object, or too many different keys.
+            InputError: a line that is not an object, or too many different keys.
         """
         for block in _blocks_of_lines(self._blocks):
             cells: dict[str, list[str | None]] = {} if columns is None else {name: [] for name in columns}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 START_S = 60.0
 END_S = 10.0
-# Requests to anything but the application go to a port that nothing listens on: redirects, forms and sockets too.
+# Requests to anything except the application go to a port that nothing listens on: redirects, forms and sockets too.
 _NOWHERE = "http://127.0.0.1:1"
 _T = TypeVar("_T")
 

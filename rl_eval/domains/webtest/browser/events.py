@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rl_eval.domains.webtest.browser.sites import host_of, message_template, origin_of, path_template
 
 MOST = 200  # events of a kind that are kept for one action
-# Console messages of the browser itself: responses are judged by themselves, and what it refuses is no failure.
+# Console messages of the browser itself: responses are judged by themselves, and what it refuses is not a failure.
 _OF_BROWSER = ("Failed to load resource", "Not allowed to load local resource", "Access to ", "webtest: ")
 # What a browser may not do, or what its user has cancelled; and, unless a script of the application threw it, what the
 # browser of a tester does not have, such as a camera.

@@ -223,7 +223,7 @@ class Tester:
         step = Step(do, raw["css"], raw["nth"], value, item.element.text or raw["name"], self.report["url"], secret)
         self.steps.append(step)
 
-    # --- what came of it -----------------------------------------------------------------------------
+    # --- the result ---------------------------------------------------------------------------------
 
     async def _result(self, done: Done, before: Mapping[str, Any], began: float) -> ActionResult:
         """Read the page, recover if it is not a page, and judge what happened."""

@@ -17,7 +17,7 @@ def checked_url(url: str) -> str:
     """The URL of the first page, with a slash where it has no path.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not one.
     """
     page, mark, route = url.partition("#")  # an application may keep its routes in the fragment
     try:
@@ -35,7 +35,8 @@ def log_in_of(auth: Path | None, login: Path | None, base_url: str, trust: bool)
     """What gives a fresh storage state; None if there is no log-in.
 
     Raises:
-        InputError: both are given, a file does not exist, it is no state of this application, or a script needs trust.
+        InputError: both are given, a file does not exist or is not a state of this application, or a script needs
+            trust.
     """
     if auth is not None and login is not None:
         raise InputError("--auth and --login exclude each other: give one of them")
@@ -57,7 +58,7 @@ def allowed_words(patterns: Sequence[str]) -> Callable[[str], bool]:
     """Whether the words of an element that looks destructive match one of the patterns.
 
     Raises:
-        InputError: one is no regular expression.
+        InputError: one is not a regular expression.
     """
     try:
         allowed = [re.compile(pattern, re.IGNORECASE) for pattern in patterns]

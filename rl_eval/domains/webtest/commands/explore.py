@@ -36,7 +36,7 @@ def explore_application(
 ) -> int:
     """Explore an application and write the report; 1 where a failure was found, else 0.
 
-    Where it is stopped, or the application is lost on the way, the report has what was found until then.
+    Where it is stopped, or the application is lost during it, the report has what was found until then.
 
     Raises:
         InputError: an argument is wrong, Chromium is missing, or the application or its log-in does not work.

@@ -57,7 +57,7 @@ class Visit:
         return self.request.query_params.get(name, default)
 
     def number(self, name: str) -> int:
-        """A number in the path; 0 if it is none."""
+        """A number in the path; 0 if it is not a number."""
         text = str(self.request.path_params.get(name, ""))
         return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
 

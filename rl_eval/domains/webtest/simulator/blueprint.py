@@ -145,7 +145,7 @@ class Blueprint:
         return next(control.element.key for control in self.pages[page].controls if control.field == index)
 
     def on_all_pages(self, role: Role, text: str, place: Place, **does) -> str:
-        """A control of the frame of the application: on all pages but error pages."""
+        """A control of the frame of the application: on all pages except error pages."""
         key = self.control(0, role, text, place, **does)
         for plan in self.pages[1:]:
             if plan.status < 400:

@@ -95,7 +95,7 @@ def test_a_second_column_of_a_name_is_left_out_only_where_it_repeats_the_first()
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"id": UUIDS}, "no columns that are features"), ({}, "no columns but the label"),
+    [({"id": UUIDS}, "no columns that are features"), ({}, "no columns except the label"),
      ({"t": ["2026-01-01", "2026-01-02"], "t:hour_sin": ["1", "2"]}, "has a column 't:hour_sin'")],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(columns, message):
