@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rl_eval.gates.case_copies import count_copies
-from tests.gates.test_evidence_check import suite, verdicts
+from tests.gates.evidence_suites import suite, verdicts
 
 
 def test_the_first_copy_counts_and_labels_tell_cases_apart():

@@ -8,8 +8,8 @@ import pytest
 
 from rl_eval.gates import evaluate_suite, load_suite, named_runs
 from rl_eval.gates.caveats import HANDFUL
+from tests.gates.evidence_suites import SMALL_THREAT, suite
 from tests.gates.fake_runs import write_suite
-from tests.gates.test_evidence_check import SMALL_THREAT, suite
 
 NSL_KDD = Path(__file__).resolve().parents[3] / "shared/data/nsl-kdd"
 

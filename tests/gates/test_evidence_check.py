@@ -9,53 +9,12 @@ import pytest
 
 from rl_eval import rollout
 from rl_eval.evidence import MeanTest
-from rl_eval.gates import evaluate_suite, load_suite, named_runs
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.play_criteria import new_check, play_criteria
 from rl_eval.gates.suite_environment import SuiteEnvironment
-from rl_eval.rollout import Episodes
-from tests.gates.fake_runs import FALL, write_run, write_suite
+from tests.gates.evidence_suites import buffer_of, decide, suite, verdicts
+from tests.gates.fake_runs import FALL, write_run
 from tests.test_rollout import Echo, ScriptedVector
-
-SMALL_THREAT = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
-
-
-def suite(tmp_path, *criteria, env="cartpole", head="", episodes="max: 400, return_bounds: [0, 500]", controls="[]"):
-    criteria_lines = "\n".join(f"  c{number}: {{{criterion}}}" for number, criterion in enumerate(criteria))
-    text = f"rl_eval: 1\nenv: {env}\nepisodes: {{{episodes}}}\ncontrols: {controls}\nleaks: report\n{head}\n"
-    return load_suite(write_suite(tmp_path / "s.yaml", f"{text}criteria:\n{criteria_lines}\n"), label="suites/s.yaml")
-
-
-def verdicts(suite, *specs, **keywords):
-    criteria = evaluate_suite(suite, named_runs(suite, [str(spec) for spec in specs]), **keywords).criteria
-    return [verdict for verdict in criteria if verdict.criterion.startswith("c") and verdict.criterion != "controls"]
-
-
-def buffer_of(returns, label=None, flagged=None):
-    """One-step episodes made by hand."""
-    count = len(returns)
-    outcome = {"native_reward": np.asarray(returns, float)}
-    if label is not None:
-        outcome |= {"label": np.asarray(label), "flagged": np.asarray(flagged)}
-    ones, zeros = np.ones(count, np.int64), np.zeros(count, bool)
-    return EpisodeBuffer(
-        iter([Episodes(np.arange(count), ones, zeros, np.arange(count), outcome, np.zeros((count, 1)))])
-    )
-
-
-def decide(suite, buffer, criterion=0, **keywords):
-    """The verdict of one criterion on the episodes of a buffer."""
-    environment = SuiteEnvironment(suite, suite.judged)
-    try:
-        check = new_check(environment, suite.criteria[criterion], **keywords)
-        while buffer.play_more():
-            check.update(buffer, buffer.count)
-        return check.finish()
-    finally:
-        environment.close()
-
-
-# --- a policy that changes ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -73,9 +32,6 @@ def test_a_policy_that_changes_while_it_is_judged_does_not_pass(tmp_path, return
     )
     assert verdict.decision == decision
     assert verdict.decided_at is not None
-
-
-# --- what a decision says --------------------------------------------------------------------------
 
 
 def test_a_pass_reports_the_episodes_used(tmp_path):
@@ -119,9 +75,6 @@ def test_the_numbers_are_those_of_the_betting_test(tmp_path):
     assert (verdict.decision, verdict.decided_at, verdict.units, verdict.estimate, verdict.interval) == (
         test.decision, test.result.decided_at, 400, test.result.estimate, test.result.interval,
     )  # fmt: skip
-
-
-# --- order, stopping, latching ---------------------------------------------------------------------
 
 
 class Dependent(ScriptedVector):
@@ -211,9 +164,6 @@ def test_units_after_the_maximum_do_not_count(tmp_path):
     assert (evidence.decision, evidence.units, estimate.units) == ("INCONCLUSIVE", 10, 50)
 
 
-# --- bounds, and what has no value -----------------------------------------------------------------
-
-
 def test_a_value_past_the_unsafe_bound_forbids_pass_and_names_the_bound(tmp_path):
     returns = np.full(400, 450.0)
     returns[5] = -1.0
@@ -225,195 +175,6 @@ def test_a_value_past_the_unsafe_bound_forbids_pass_and_names_the_bound(tmp_path
     assert decide(checked, buffer_of(returns - 400)).decision == "FAIL"
     assert decide(checked, buffer_of(returns + 100)).decision == "PASS"  # clipping from above is safe
     assert decide(checked, buffer_of(returns), clipped=True).decision == "PASS"  # as controls are
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_return_that_is_not_finite_is_an_error(tmp_path, value):
-    returns = np.full(400, 450.0)
-    returns[3] = value
-    verdict = decide(suite(tmp_path, "metric: mean_return, at_least: 200"), buffer_of(returns))
-    assert (verdict.decision, verdict.estimate) == ("ERROR", None)
-    assert "1 of 400 episodes have a return that is not finite" in verdict.detail
-
-
-@pytest.mark.parametrize(
-    ("criterion", "flagged", "message"),
-    [
-        ("metric: f1, at_least: 0.5", 1, "f1 is undefined: none of the cases is positive"),
-        ("metric: recall, at_least: 0.5", 1, "recall is undefined: none of the cases is positive"),
-        ("metric: precision, at_most: 0.5", 0, "precision is undefined: the policy flagged none of the cases"),
-    ],
-)
-def test_a_metric_without_a_value_is_an_error_and_no_number(tmp_path, criterion, flagged, message):
-    buffer = buffer_of(np.zeros(300), np.zeros(300), np.full(300, flagged))
-    verdict = decide(suite(tmp_path, criterion, env="threat", episodes="max: 200"), buffer)
-    assert (verdict.decision, verdict.estimate, verdict.detail) == ("ERROR", None, message)
-
-
-# --- cases, sets and comparisons -------------------------------------------------------------------
-
-
-def test_cases_are_the_units_where_decisions_are_independent(tmp_path):
-    f1 = "metric: f1, at_least: 0.5"
-    (case,) = verdicts(suite(tmp_path, f1, env=SMALL_THREAT, episodes=""), "baseline:bayes")
-    assert (case.decision, case.unit, case.units_max) == ("PASS", "case", 2000)
-    campaigns = SMALL_THREAT.replace("}", ", campaigns: true, shift: 20}")
-    (episode,) = verdicts(suite(tmp_path, f1, env=campaigns, episodes=""), "baseline:bayes")
-    assert (episode.decision, episode.unit, episode.units_max) == ("PASS", "episode", 100)
-    (by_episode,) = verdicts(
-        suite(tmp_path, f1, env=SMALL_THREAT, episodes="", head="units: episode"), "baseline:bayes"
-    )
-    assert by_episode.unit == "episode"
-
-
-@pytest.mark.parametrize("metric", ["f1", "accuracy", "mean_cost"])
-@pytest.mark.parametrize("units", ["case", "episode"])
-def test_a_finite_set_that_was_played_completely_is_exact(tmp_path, metric, units):
-    def suite_with(threshold, by):
-        head = f"population: set\nunits: {units}\nalpha: 1e-6"
-        criterion = f"metric: {metric}, at_least: {threshold!r}, by: {by}"
-        return suite(tmp_path, criterion, env=SMALL_THREAT, episodes="", head=head)
-
-    (plain,) = verdicts(suite_with(0.0, "estimate"), "baseline:bayes")
-    assert plain.estimate is not None
-    threshold = float(plain.estimate) - 1e-6  # so near that nothing but all of the set decides
-    (verdict,) = verdicts(suite_with(threshold, "evidence"), "baseline:bayes")
-    assert (verdict.decision, verdict.population) == ("PASS", "set")
-    assert "of the set" in verdict.detail
-    if verdict.units == (2000 if units == "case" else 10):
-        assert verdict.interval == (verdict.estimate, verdict.estimate)
-        assert verdict.estimate == pytest.approx(plain.estimate, rel=1e-9)
-    else:  # those that were left could not have changed it
-        assert metric == "mean_cost"
-        assert verdict.units > 1900
-    (above,) = verdicts(suite_with(float(plain.estimate) + 1e-6, "evidence"), "baseline:bayes")
-    assert above.decision == "FAIL"
-
-
-def test_a_source_is_not_exhausted_by_its_sample(tmp_path):
-    (plain,) = verdicts(
-        suite(tmp_path, "metric: f1, at_least: 0, by: estimate", env=SMALL_THREAT, episodes=""), "baseline:bayes"
-    )
-    checked = suite(tmp_path, f"metric: f1, at_least: {float(plain.estimate) - 1e-6!r}", env=SMALL_THREAT, episodes="")
-    (verdict,) = verdicts(checked, "baseline:bayes")
-    assert (verdict.decision, verdict.units) == ("INCONCLUSIVE", 2000)
-
-
-def test_a_comparison_is_paired_on_the_same_seeds(tmp_path):
-    checked = suite(
-        tmp_path,
-        "metric: mean_return, better_than: random",
-        "metric: mean_return, better_than: [random, 'constant:0'], margin: 100",
-        "metric: mean_return, better_than: random, margin: 495",
-    )
-    beats, margin, misses = verdicts(checked, write_run(tmp_path / "run").path)
-    assert (beats.decision, beats.direction, beats.reference, beats.threshold) == ("PASS", "better_than", "random", 0)
-    assert beats.detail.startswith("mean_return minus that of random ")
-    assert (margin.decision, margin.reference) == ("PASS", "random")
-    assert (misses.decision, misses.threshold) == ("FAIL", 495)
-
-
-def test_a_factor_multiplies_the_reference(tmp_path):
-    """`constant:1` falls after about 9 steps, the run's rule after 500."""
-    checked = suite(
-        tmp_path,
-        "metric: mean_return, better_than: 'constant:1', factor: 10",
-        "metric: mean_return, better_than: 'constant:1', factor: 100",
-        "metric: mean_return, better_than: 'constant:1', factor: 10, by: estimate",
-        "metric: mean_return, better_than: 'constant:1', factor: 100, by: estimate",
-    )
-    beats, misses, plain, plain_misses = verdicts(checked, write_run(tmp_path / "run").path)
-    assert [v.decision for v in (beats, misses, plain, plain_misses)] == ["PASS", "FAIL", "PASS", "FAIL"]
-    assert beats.detail.startswith("mean_return minus 10 times that of constant:1 ")
-    assert (beats.factor, beats.reference, beats.threshold) == (10, "constant:1", 0)
-    assert plain_misses.threshold == pytest.approx(10 * plain.threshold)
-    assert beats.estimate == pytest.approx(plain.estimate - plain.threshold, abs=60)  # of 100 episodes, and of 10
-    assert "the threshold is 100 times that" in plain_misses.detail
-
-
-@pytest.mark.parametrize("by", ["evidence", "estimate"])
-def test_a_factor_where_lower_is_better(tmp_path, by):
-    checked = suite(
-        tmp_path,
-        f"metric: mean_cost, better_than: 'baseline:bayes', factor: 1.1, by: {by}",
-        f"metric: mean_cost, better_than: 'baseline:bayes', factor: 0.9, by: {by}",
-        f"metric: mean_cost, better_than: 'constant:0', factor: 0.5, by: {by}",
-        env=SMALL_THREAT,
-        head="population: set",
-        episodes="",
-    )
-    lenient, strict, half = verdicts(checked, "baseline:bayes")
-    assert [v.decision for v in (lenient, strict, half)] == ["PASS", "FAIL", "PASS"]
-    assert {v.direction for v in (lenient, strict, half)} == {"less_than"}
-    assert half.unit == "case"
-    if by == "evidence":  # the same policy and reference: its own cost, less 1.1 and .9 times it
-        assert lenient.estimate == pytest.approx(-strict.estimate)
-
-
-@pytest.mark.parametrize(("gate_seed", "decision"), [(1, "PASS"), (4, "ERROR")])
-def test_a_multiple_of_a_negative_estimate_is_no_bar(tmp_path, gate_seed, decision):
-    """The MCC of random is .02 and -.04 on these seeds."""
-    criterion, head = "metric: mcc, better_than: random, factor: 2", f"gate_seed: {gate_seed}"
-    (verdict,) = verdicts(suite(tmp_path, criterion, env=SMALL_THREAT, head=head, episodes=""), "baseline:bayes")
-    assert verdict.decision == decision
-    assert ("needs a value that is not negative" in verdict.detail) == (decision == "ERROR")
-
-
-@pytest.mark.parametrize(
-    ("population", "most", "decision", "advice"),
-    [
-        ("source", "", "INCONCLUSIVE", "the whole test set is played: give more data, or set population: set"),
-        ("source", "max: 4", "INCONCLUSIVE", "another episodes.max is another evaluation"),
-        ("set", "", "PASS", ""),
-    ],
-)
-def test_a_set_that_is_played_to_its_end_says_what_else_decides(tmp_path, population, most, decision, advice):
-    criterion, env = "metric: apfd, better_than: 'baseline:failure_rate'", "{name: qase, cycles: 24}"
-    checked = suite(tmp_path, criterion, env=env, head=f"population: {population}", episodes=most)
-    (verdict,) = verdicts(checked, "baseline:optimal")
-    assert verdict.decision == decision
-    assert advice in verdict.detail
-    assert ("episodes.max" in verdict.detail) == bool(most)
-    assert ("would likely decide" in verdict.detail) == (decision == "INCONCLUSIVE")
-
-
-def test_no_policy_is_better_than_itself(tmp_path):
-    checked = suite(tmp_path, "metric: mean_return, better_than: 'constant:1'")
-    (verdict,) = verdicts(checked, "constant:1")
-    assert (verdict.decision, verdict.estimate, verdict.more) == ("INCONCLUSIVE", 0.0, None)
-
-
-def test_a_ratio_against_a_reference_is_the_difference_of_both(tmp_path):
-    checked = suite(
-        tmp_path,
-        "metric: f1, better_than: 'constant:*', margin: 0.05",
-        "metric: f1, at_least: 0, by: estimate",
-        "metric: mean_cost, better_than: 'constant:*'",
-        env=SMALL_THREAT,
-        episodes="",
-    )
-    _, block_all, _ = verdicts(checked, "constant:1")
-    f1, plain, cost = verdicts(checked, "baseline:bayes")
-    assert (f1.decision, f1.reference, f1.direction) == ("PASS", "constant:1", "better_than")
-    assert f1.threshold == 0.05
-    assert f1.estimate == pytest.approx(plain.estimate - block_all.estimate)
-    assert f1.interval[0] <= f1.estimate <= f1.interval[1]
-    assert f1.detail.startswith("f1 minus that of constant:1 ")
-    assert (cost.decision, cost.direction, cost.unit) == ("PASS", "less_than", "case")
-    assert cost.estimate < 0
-
-
-def test_a_reference_that_cannot_play_is_an_error(tmp_path):
-    checked = suite(
-        tmp_path,
-        "metric: f1, better_than: 'baseline:none'",
-        "metric: mean_cost, better_than: 'baseline:none'",
-        env=SMALL_THREAT,
-        episodes="",
-    )
-    for verdict in verdicts(checked, "constant:1"):
-        assert verdict.decision == "ERROR"
-        assert verdict.detail.startswith("the reference baseline:none: baseline:none is not a baseline of threat")
 
 
 def test_a_spread_over_runs_reports_how_little_so_few_can_show(tmp_path):
@@ -438,49 +199,3 @@ def test_a_spread_over_runs_reports_how_little_so_few_can_show(tmp_path):
     assert "fewer than 14 runs could not pass" in bounded.detail
     assert "fewer than 7,4" in bounded_variance.detail
     assert bounded_variance.decision == "INCONCLUSIVE"
-
-
-# --- a metric that is not defined on every episode -------------------------------------------------
-
-
-def cycles(values):
-    """One-step test cycles with an APFD among unseen cases, NaN where none of them failed; given one by one."""
-    for i, value in enumerate(values):
-        outcome = {"apfd_unseen": np.array([value]), "cycle_end": np.ones(1, bool)}
-        one = np.ones(1, np.int64)
-        yield Episodes(np.array([i]), one, one > 0, np.zeros(1, np.int64), outcome, np.zeros((1, 1)))
-
-
-QASE = "{name: qase, cycles: 60, test_share: 0.5}"
-
-
-def test_episodes_on_which_a_metric_is_undefined_are_left_out(tmp_path):
-    checked = suite(tmp_path, "metric: apfd_unseen, at_least: 0.3", env=QASE, episodes="max: 20")
-    verdict = decide(checked, EpisodeBuffer(cycles([np.nan, 0.9, np.nan, *[0.9] * 17])))
-    assert verdict.decision == "PASS"
-    alone = decide(checked, EpisodeBuffer(cycles([0.9] * 18)))
-    assert verdict.estimate == pytest.approx(alone.estimate)
-    assert verdict.units == 20
-
-
-def test_a_set_that_was_played_completely_is_decided_though_the_metric_is_undefined_on_some(tmp_path):
-    checked = suite(
-        tmp_path, "metric: apfd_unseen, at_least: 0.6", env=QASE, episodes="", head="population: set\nalpha: 1e-9"
-    )
-    environment = SuiteEnvironment(checked, checked.judged)
-    count = environment.max_episodes
-    environment.close()
-    values = [np.nan if i % 3 else 0.5 + 0.2 * (i % 2) for i in range(count)]
-    verdict = decide(checked, EpisodeBuffer(cycles(values)))
-    exact = np.nanmean(values)
-    assert verdict.decision == ("PASS" if exact >= 0.6 else "FAIL")
-    assert (verdict.units, verdict.estimate) == (count, pytest.approx(exact))
-
-
-def test_a_metric_that_is_nowhere_defined_is_an_error(tmp_path):
-    checked = suite(tmp_path, "metric: apfd_unseen, at_least: 0.3", env=QASE, episodes="max: 5")
-    verdict = decide(checked, EpisodeBuffer(cycles([np.nan] * 5)))
-    assert (verdict.decision, verdict.detail) == (
-        "ERROR",
-        "apfd_unseen is undefined on all 5 episodes played",
-    )
