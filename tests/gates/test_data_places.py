@@ -4,7 +4,7 @@ import pytest
 
 from rl_eval.errors import InputError
 from rl_eval.gates.data_places import data_name, parse_places
-from tests.gates.test_suite_data import write_suite
+from tests.gates.suite_data.months import write_suite
 
 
 def test_places_of_data(tmp_path, monkeypatch):
