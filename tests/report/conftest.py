@@ -4,6 +4,8 @@ import pytest
 
 from agents import AGENTS
 from tests.gates import fake_agent
+from tests.gates.fake_runs import BALANCE
+from tests.report.judged_runs import judged_run
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -13,3 +15,9 @@ def _fake_agent():
     patch.setitem(AGENTS, "fake", fake_agent.ENTRY)
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    """The folder of a judged run of CartPole."""
+    return judged_run(tmp_path_factory.mktemp("pages") / "run", rule=BALANCE).path

@@ -18,8 +18,8 @@ from rl_eval.formatting import brief
 from rl_eval.report import one_run, several_runs, write_report
 from rl_eval.report.html_page import flat
 from tests.report.judged_runs import COLUMNS, failing, judged_run, passing, table
+from tests.report.read_page import Page
 from tests.report.test_charts import coordinates
-from tests.report.test_run_page import Page
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
 
