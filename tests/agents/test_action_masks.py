@@ -23,7 +23,7 @@ from agents.networks import ActorCritic
 from agents.q_learning import QLearning
 from agents.replay import ReplayBuffer
 from tests.agents.environments import MIXED, Scripted, Tabular, Walk, build, everything
-from tests.agents.test_dqn import SMALL
+from tests.agents.small_dqn import SMALL
 
 THREE = gym.spaces.Discrete(3)
 SAME, NEXT = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP
