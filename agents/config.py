@@ -96,7 +96,7 @@ class OnPolicyConfig:
     lr: Positive = 3e-4
     lr_schedule: Literal["constant", "linear"] = "constant"  # linear: to 0 at total_steps
     n_envs: Count = 8  # environment copies stepped as one
-    n_steps: Count = 256  # steps a copy between updates
+    n_steps: Count = 256  # steps per copy between updates
     gamma: Rate = 0.99
     gae_lambda: Rate = 0.95
     ent_coef: NonNegative = 0.0
@@ -198,7 +198,7 @@ class A2CConfig(OnPolicyConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class QNetworkConfig:
-    """A multi-layer perceptron from observations to a value an action; groups of features attend to each other first.
+    """A multi-layer perceptron from observations to a value per action; groups of features attend to each other first.
 
     With `groups` the observation is cut into features of those sizes; each group becomes a token, and what the
     perceptron sees is the tokens after one layer of multi-head attention (Vaswani et al. 2017).
@@ -281,7 +281,7 @@ class DQNConfig:
     buffer_size: Count = 100_000  # transitions
     batch_size: Count = 64
     learning_starts: Annotated[int, Ge(0)] = 1_000  # env steps before the first update
-    train_every: Count = 4  # steps a copy between rounds of updates
+    train_every: Count = 4  # steps per copy between rounds of updates
     updates_per_step: Positive = 1.0  # gradient steps an env step, however many copies there are
     target: Literal["hard", "soft"] = "hard"
     target_every: Count = 500  # hard: gradient steps between two copies of the online network

@@ -333,7 +333,7 @@ class DQN(BaseAgent):
                 learner.sync(1.0)
                 self.cache.clear()
         updates.add_batch(batch)
-        if config.prioritized:  # one gradient step a batch
+        if config.prioritized:  # one gradient step per batch
             if not np.isfinite(td_errors).all():
                 raise FloatingPointError(f"a TD error is not finite after {self.env_steps} env steps: {REMEDY}")
             self.buffer.update_priorities(batch.index, td_errors)
@@ -346,7 +346,7 @@ class DQN(BaseAgent):
         return self.cache.q_values(batch.next_index, batch.next_written, next_inputs, compute)
 
     def _health_metrics(self) -> dict[str, float]:
-        """Health metrics on transitions from the buffer, about 20 times a run; see `health_metrics.py`."""
+        """Health metrics on transitions from the buffer, about 20 times per run; see `health_metrics.py`."""
         names = ("greedy_share", "dormant_share", "saturated_share")
         if self.env_steps < self.next_measurement or not len(self.buffer):
             return dict.fromkeys(names, NAN)

@@ -1,4 +1,4 @@
-"""Metrics of the health of training, measured about 20 times a run.
+"""Metrics of the health of training, measured about 20 times per run.
 
 Nothing here is learned from, and nothing draws a random number: a run with and without it ends with the same bytes.
 """

@@ -3,8 +3,8 @@
 Schulman et al., *Proximal policy optimization algorithms*, 2017 (arXiv 1707.06347). The details that
 Huang et al., *The 37 implementation details of PPO* (ICLR blog track 2022) list, and where they are:
 orthogonal initialisation (`networks.py`), GAE with a bootstrap at truncations (`advantage.py`),
-observation and reward scaling (`normalize.py`), minibatches of one permutation an epoch, advantages
-normalised a minibatch, clipped objective, optional value clipping, entropy bonus, global gradient
+observation and reward scaling (`normalize.py`), minibatches of one permutation per epoch, advantages
+normalised per minibatch, clipped objective, optional value clipping, entropy bonus, global gradient
 clipping, Adam with ε 1e-5, linear learning-rate decay, early stop on an approximate KL.
 
 What PPO and A2C share is in `on_policy.py`. For the networks that it serves, `closed_form_gradients.py` takes the steps

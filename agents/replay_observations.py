@@ -1,6 +1,6 @@
 """Observations of a replay buffer and their action masks: by far the most of what it holds, in one of three places.
 
-The rest of a buffer (actions, rewards, ends, priorities) takes about 40 bytes a step and stays in memory.
+The rest of a buffer (actions, rewards, ends, priorities) takes about 40 bytes per step and stays in memory.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class StepLayout:
         own = [self.copies, self.obs_size, self.actions]
         if sizes != own:
             raise ValueError(
-                f"another process sends steps of {sizes[0]} copies with {sizes[1]} numbers an observation and "
+                f"another process sends steps of {sizes[0]} copies with {sizes[1]} numbers per observation and "
                 f"{sizes[2]} actions, and this one has {own[0]}, {own[1]} and {own[2]}: processes that train together "
                 "have the same config except for their seed; give others a database of their own (redis://host:port/1)"
             )

@@ -15,7 +15,7 @@ from agents.q_network import QNetwork
 class TeamQNetwork(nn.Module):
     """Observations `[B, D]` to action values `[B, A]` of the agents whose turn it is.
 
-    The first numbers of an observation, one an agent, say whose turn it is: 1 there, 0 elsewhere. With `share=replay`
+    The first numbers of an observation, one per agent, say whose turn it is: 1 there, 0 elsewhere. With `share=replay`
     attention and body are common, so the experience of each agent teaches them all, and the last layer is each
     agent's own. With `share=none` the agents have nothing in common.
     """

@@ -93,7 +93,7 @@ def as_rollout(
     Args:
         cells: `[T, N]` from `grid`.
         act: observations `[N, D]` and masks `[N, A]` or None to network inputs `[N, D]` and action parameters `[N, A]`,
-            by the policy that acted. It is called once a step, as in collection.
+            by the policy that acted. It is called once per step, as in collection.
     """
     valid = cells >= 0
     index = cells[valid]

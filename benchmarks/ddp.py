@@ -1,11 +1,11 @@
-"""Env steps per second of PPO on two ranks and on one: a 1024×1024 network, 4,096 rows a minibatch, a thread a rank.
+"""Env steps per second of PPO on two ranks and on one: a 1024×1024 network, 4,096 rows per minibatch, a thread each.
 
     python -m benchmarks.ddp [--widths 1024 1024] [--rows N] [--iterations K] [--ranks N] [--device D] [--rounds R]
         [--json]
 
 Both sides collect and learn from the same number of steps, in turn; each rank steps its share of the copies and has its
 share of every minibatch. A first iteration warms up. It also prints the largest difference between the parameters that
-the sides end with. `--device cuda` takes a GPU a rank, and NCCL.
+the sides end with. `--device cuda` takes a GPU per rank, and NCCL.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 For each policy the application is started again under `coverage run --branch`, in a fresh copy of FOLDER, explored with
 `rl-eval webtest explore`, and ended. What the first page runs on its own (after the log-in, where there is one) is
-measured once, and subtracted. Prints one line a policy; the reports stay in --out.
+measured once, and subtracted. Prints one line per policy; the reports stay in --out.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def options(group: str) -> list[Path]:
 
 
 def agent_table() -> str:
-    """A row a key, a column an agent."""
+    """A row per key, a column per agent."""
     agents = {path.stem: {key.name: key for key in config_file(path)[1]} for path in options("agent")}
     names = list(dict.fromkeys(name for keys in reversed(agents.values()) for name in keys))
     names.sort(key=lambda name: name.startswith("network"))

@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is about to run: directories that exist, one a run; where a launcher makes the runs, its calls.
+    """What is about to run: directories that exist, one per run; where a launcher makes the runs, its calls.
 
     Attributes:
         launcher: None if the jobs run in this process: by Hydra, or where there are tasks all in step.

@@ -119,7 +119,7 @@ def stream(
     first: int = 0,
     on_episodes: Callable[[int], None] | None = None,
 ) -> Iterator[Episodes]:
-    """Play one episode a seed on copies made with `autoreset=False`, and yield them in the order of the seeds.
+    """Play one episode per seed on copies made with `autoreset=False`, and yield them in the order of the seeds.
 
     A copy that finishes takes the next seed, so no copy waits for another. Its episodes are yielded once all episodes
     of earlier seeds are: short episodes are often bad ones (or good ones), and a caller that stops early must not
@@ -127,7 +127,7 @@ def stream(
     each in its place, and hears by `episode_start` `[N]` which of them begin an episode.
 
     Args:
-        seeds: one an episode.
+        seeds: one per episode.
         greedy: the policy's most likely action, or a sample.
         order: for a finite test set, the seed of the permutation that the episodes walk through.
         first: the index, among all episodes of the set, of that of the first seed.

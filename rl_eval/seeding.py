@@ -55,7 +55,7 @@ def suite_episode_seeds(seed: int, count: int, part: str) -> list[int]:
 
 
 def episode_seeds(seed: int, count: int, purpose: str = "gate", first: int = 0) -> list[int]:
-    """One 31-bit environment seed an episode, from a stream keyed apart from every training stream."""
+    """One 31-bit environment seed per episode, from a stream keyed apart from every training stream."""
     key = _key(f"{purpose}-episodes")
     draws = np.random.SeedSequence(entropy=seed, spawn_key=(key,)).generate_state(first + count)
     return [int(value & 0x7FFFFFFF) for value in draws[first:]]

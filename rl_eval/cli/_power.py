@@ -153,7 +153,7 @@ def _show(suite: Suite, result: SuitePower, gates: int, seed: int) -> None:
         )
     if suite.spec.runs.count > 1:
         print_line(f"these are chances of one run; the suite judges {suite.spec.runs.count}, and the worst decides")
-    print_line(f"{gates:,} gates a row, seed {seed}: a chance is known to about ± {number(1 / math.sqrt(gates), 2)}")
+    print_line(f"{gates:,} gates per row, seed {seed}: a chance is known to about ± {number(1 / math.sqrt(gates), 2)}")
     for line in result.assumed:
         print_line(f"assumed for {line}")
     for name, reason in result.not_simulated.items():

@@ -1,4 +1,4 @@
-"""The table of `rl-eval list`: one row a run."""
+"""The table of `rl-eval list`: one row per run."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _UNEQUAL = 1.05  # ends of runs that differ by more than this factor are noted
 
 
 def run_of_log(path: Path, columns: Mapping[str, str]) -> ComparedRun:
-    """The run in a CSV or event file, or in a folder of such.
+    """The run in a CSV or event file, or in a folder of these.
 
     Raises:
         InputError: it cannot be read, or has no column that counts steps.

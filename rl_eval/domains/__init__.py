@@ -1,4 +1,4 @@
-"""The applied systems an agent can be trained and judged on, one folder a domain."""
+"""The applied systems an agent can be trained and judged on, one folder per domain."""
 
 from __future__ import annotations
 

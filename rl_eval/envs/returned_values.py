@@ -154,7 +154,7 @@ class VectorChecks:
     def __init__(self, vector: VectorEnv):
         space = vector.single_observation_space
         self.name, self.steps, self._n = name_of(vector), 0, vector.num_envs
-        self._row = (vector.num_envs,)  # the shape of one value a copy
+        self._row = (vector.num_envs,)  # the shape of one value per copy
         self._space = space if isinstance(space, gym.spaces.Box) else None
         self._shape = None if self._space is None else (vector.num_envs, *self._space.shape)
         self._dtype = None if self._space is None else self._space.dtype
@@ -195,7 +195,7 @@ class VectorChecks:
         outcome = infos.get("outcome") if isinstance(infos, Mapping) else None
         if not isinstance(outcome, Mapping) or not outcome:
             raise self._refusal(
-                "infos['outcome']", outcome, when, "it must be a dict of its facts, arrays of one row a copy"
+                "infos['outcome']", outcome, when, "it must be a dict of its facts, arrays of one row per copy"
             )
         for name, facts in outcome.items():
             if facts.__class__ is not np.ndarray or facts.shape != self._row or facts.dtype.kind not in NUMBERS:

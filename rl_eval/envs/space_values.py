@@ -43,7 +43,7 @@ def as_it_is(space: gym.Space) -> gym.Space:
 
 
 def mask_size(action: gym.Space) -> int:
-    """How many booleans an action mask has: one an action, for MultiDiscrete one a choice of each number; else 0."""
+    """How many booleans an action mask has: one per action, for MultiDiscrete one per choice of each number; else 0."""
     if isinstance(action, gym.spaces.Discrete):
         return int(action.n)
     return int(action.nvec.sum()) if isinstance(action, gym.spaces.MultiDiscrete) else 0

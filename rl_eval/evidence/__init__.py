@@ -1,7 +1,7 @@
 """From numbers to decisions: statistics in pure numpy, with scipy loaded only where it is needed.
 
 A criterion asks about the mean of a bounded variable. `betting` bets on it at the threshold, and `sequential` turns the
-capital into a decision; `share_interval` says what else all units leave possible. On these rest `bounded_mean`,
+capital into a decision; `share_interval` says what else all units leave possible. They are the base of `bounded_mean`,
 `paired_difference`, `ratio_metrics` and `ratio_difference`; `finite_population` makes them exact on finite sets.
 `two_samples` compares two means that different units show; `off_policy` estimates what a policy would have been
 rewarded with on decisions of another. `signed_rank` compares two policies on a few paired units by ranks.

@@ -39,7 +39,7 @@ def change_in_play(values: np.ndarray, seed: int) -> Change:
     p ≤ .001 counts as a change, or as units that are not independent.
 
     Args:
-        values: `[n]` one a unit on which the metric is defined.
+        values: `[n]` one per unit on which the metric is defined.
         seed: of the permutations.
     """
     count = len(values)

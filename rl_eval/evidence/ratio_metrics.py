@@ -86,7 +86,7 @@ def count_cases(
 
     Args:
         metric: one of `RATIO_METRICS`.
-        label, flagged: `[S]` of 0 and 1, one a case, in order.
+        label, flagged: `[S]` of 0 and 1, one per case, in order.
         episode: `[S]` the episode of each case, numbered from 0; None if every case is a unit.
         weights: `[S]` how much each case counts; None for 1.
         units: how many there are at least, where the last ones may have no case.

@@ -49,7 +49,7 @@ def trend(values: np.ndarray, alpha: float = 0.05, episodes: np.ndarray | None =
     are called a rise. With .95 it is .07 of series of 20 to 30 values, with .97 .08.
 
     A mean over n episodes is weighted as n · 25 / (n + 25): the noise of its episodes shrinks with n, the drift of the
-    policy does not. With the counts of a short run, 60 episodes a row at first and 1 to 5 later, the error is at most
+    policy does not. With the counts of a short run, 60 episodes per row at first and 1 to 5 later, the error is at most
     .05 up to a correlation of .5, and .1 at .8.
 
     A rise that is followed by a collapse is not a rise: the last twentieth must keep half of what the best sixth

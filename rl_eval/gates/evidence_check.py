@@ -163,7 +163,7 @@ class EvidenceCheck(CriterionCheck):
         return values
 
     def _per_unit(self, episodes: Episodes) -> tuple[Any, ...]:
-        """What a test takes of one policy: counts, sums and cases, or values; one a unit."""
+        """What a test takes of one policy: counts, sums and cases, or values; one per unit."""
         episode = np.arange(len(episodes.episode)) if self._by_case else episodes.episode
         weights = None if self.copies is None else self.copies.weights(episodes)
         count = len(episodes.episode) if self._by_case else len(episodes)

@@ -20,7 +20,7 @@ from rl_eval.run import Run
 def verdict_over_runs(
     suite: Suite, criterion: Criterion, runs: Sequence[Run | BarePolicy], measured: Sequence[float | str]
 ) -> CriterionVerdict:
-    """One number a run; by evidence runs are the units, and the verdict notes how little a few runs can show.
+    """One number per run; by evidence runs are the units, and the verdict notes how little a few runs can show.
 
     Args:
         measured: the value of each run, or why there is none.

@@ -229,7 +229,7 @@ def _matching(suite: Suite, runs: Iterable[Run]) -> list[Run]:
 
 
 def _members(suite: Suite, group: Iterable[Run]) -> list[Run]:
-    """The newest `count` finished runs of a group, one a seed where seeds must differ, the newest last."""
+    """The newest `count` finished runs of a group, one per seed where seeds must differ, the newest last."""
     finished = [run for run in group if run.finished]
     if not suite.spec.runs.same_seed:
         finished = list({run.config.get("seed"): run for run in sorted(finished, key=started)}.values())

@@ -43,7 +43,7 @@ class SuiteEnvironment:
         fixed_episodes: episodes for criteria by estimate.
         min_episodes: episodes that criteria by evidence use at least.
         max_episodes: episodes that they may use.
-        seeds: one an episode, or the indices of a finite test set.
+        seeds: one per episode, or the indices of a finite test set.
     """
 
     suite: Suite
@@ -88,7 +88,7 @@ class SuiteEnvironment:
 
         Args:
             unit: `case`, by the outcome that is the domain's `case_index`, or `episode`, in the order of the seeds.
-            excluded: bool, one a unit.
+            excluded: bool, one per unit.
 
         Raises:
             InputError: no episode is left, or cases that are judged together cannot be removed one by one.

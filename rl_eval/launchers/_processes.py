@@ -26,10 +26,10 @@ class ProcessesSettings(LauncherSettings):
     """`launcher.name=processes`."""
 
     name: Literal["processes"] = "processes"
-    count: int | None = Field(None, ge=1, le=1024, description="null: one a core")
+    count: int | None = Field(None, ge=1, le=1024, description="null: one per core")
 
     def for_devices(self, devices: int) -> Self:
-        """One process a device, where no number was given."""
+        """One process per device, where no number was given."""
         return self.model_copy(update={"count": devices}) if devices and self.count is None else self
 
     def jobs_at_once(self, jobs: int) -> int:

@@ -4,7 +4,7 @@ It gets `POST {"observations": [[…], …], "greedy": true, "seed": 0, "episode
 `{"actions": […]}`, one action per observation: whole numbers for Discrete actions, lists of numbers for a Box. Row i
 is that of the same copy from request to request; `episode_start` says whether an observation is the first of an
 episode. All that the server draws at random follows from `seed`, the same in each request, from where all episodes
-start. Where actions can be illegal, `mask` has a list of booleans an observation. A server that answers with a
+start. Where actions can be illegal, `mask` has a list of booleans per observation. A server that answers with a
 `version`, a text, makes each version a policy of its own.
 
 URLs of `rl-eval serve`, of the Open Inference Protocol (KServe v2) and of MLflow are asked in their own forms; see
@@ -72,7 +72,7 @@ class HttpPolicy:
         """The server's actions.
 
         Raises:
-            InputError: it cannot be reached in time, or answers anything except one action an observation.
+            InputError: it cannot be reached in time, or answers anything except one action per observation.
         """
         draw_seed = int(self._draw_seeds.integers(2**53))
         started = starts(episode_start, len(obs))

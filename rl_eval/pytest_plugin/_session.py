@@ -33,7 +33,7 @@ SHARED = "rl_eval_shared"
 
 
 class GateSession:
-    """Judges each suite once a session, however many processes take part.
+    """Judges each suite once per session, however many processes take part.
 
     Raises:
         InputError: `--rl-data`, `--rl-workers`, `--rl-machine` or `--rl-against` cannot be understood.
@@ -189,7 +189,7 @@ class GateSession:
         return self.findings_of(run)
 
     def findings_of(self, run: str | None) -> list[str]:
-        """The first findings of doctor on a run, computed once a session; empty where a criterion has no run."""
+        """The first findings of doctor on a run, computed once per session; empty where a criterion has no run."""
         if run is None:
             return []
         if run not in self._findings:

@@ -71,5 +71,6 @@ def test_a_changed_byte_raises_nothing_else(place, value):
 
 
 def test_steps_of_other_environments_are_refused():
-    with pytest.raises(ValueError, match="3 copies with 2 numbers an observation and 4 actions, and this one has 3, 5"):
+    numbers = "2 numbers per observation and 4 actions"
+    with pytest.raises(ValueError, match=f"3 copies with {numbers}, and this one has 3, 5"):
         StepLayout(3, 5, 4).unpack(LAYOUT.pack([step(1)], begins=True))

@@ -22,7 +22,7 @@ class LunarLander(gym.Gym):
 
     name = "lunarlander"
     config_model = Config
-    slow_steps = True  # 24 us a step and copy, five times CartPole's
+    slow_steps = True  # 24 us per step and copy, five times CartPole's
 
 
 DOMAIN = LunarLander()

@@ -8,7 +8,7 @@ from rl_eval.domains.threat.flow_table import Table
 from rl_eval.domains.threat.preprocess import Preprocessing
 from rl_eval.formatting import brief, percent, quantity
 
-NEARLY_UNIQUE = 0.95  # distinct values a row
+NEARLY_UNIQUE = 0.95  # distinct values per row
 ORDERED = 0.95  # steps from one row to the next that go up, or down
 PREDICTS_ALONE = 0.995  # balanced accuracy
 MIN_ROWS = 100

@@ -95,7 +95,7 @@ class FlowRows(RowReader):
     def expected_cost(self, policy: Policy) -> ExpectedCost:
         """By the share of threats among validation flows that the policy is as ready to flag.
 
-        With probabilities that share is a non-decreasing function of 1 - P(allow), else one number an action.
+        With probabilities that share is a non-decreasing function of 1 - P(allow), else one number per action.
         """
         part = self._part("validation")
         features, label = part.features[:CALIBRATION_FLOWS], part.label[:CALIBRATION_FLOWS]

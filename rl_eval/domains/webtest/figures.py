@@ -139,5 +139,5 @@ def reward_terms(played: Mapping[str, Episodes]) -> Figure:
         values = {policy: term()(episodes.outcome) for policy, episodes in played.items()}
         means = [float(values[policy].sum()) / len(episodes) for policy, episodes in played.items()]
         rows.append([Cell(name), *(Cell(number(mean, 3)) for mean in means)])
-    caption = "Mean sum over an episode of each term of the composite reward, from 0 to 1 a step, before its weight."
+    caption = "Mean sum over an episode of each term of the composite reward, from 0 to 1 per step, before its weight."
     return Figure("Reward terms", caption, header=("Term", *played), rows=rows)

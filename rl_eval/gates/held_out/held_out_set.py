@@ -67,7 +67,7 @@ def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None
     """The test set of an environment; episodes are reset, and none is played.
 
     Args:
-        seeds: one an episode; not used where the environment's data is a finite set of cases.
+        seeds: one per episode; not used where the environment's data is a finite set of cases.
         vector: copies made with `autoreset=False` to reset instead of fresh ones.
 
     Raises:

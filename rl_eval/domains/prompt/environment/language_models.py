@@ -100,7 +100,7 @@ def _hash_of_file(stamp: tuple[str, int, int, int, int]) -> str:
 def score_missing(out: Path, model: NamedModel, jobs: Sequence[Job]) -> None:
     """Let a model score the prompts that a table lacks; each score is written at once.
 
-    A file is run by one process a core, and only by this one where it works for another. Processes that need the same
+    A file is run by one process per core, and only by this one where it works for another. Processes that need the same
     scores wait for the one that makes them.
 
     Raises:

@@ -43,7 +43,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def over_tasks(correlations: Sequence[float]) -> RankCorrelation:
-    """The mean of correlations, one a task; a task without one is left out.
+    """The mean of correlations, one per task; a task without one is left out.
 
     Raises:
         InputError: no task has one.

@@ -79,7 +79,7 @@ def new_and_removed(results: Results, ids: Sequence[str]) -> tuple[list[Test], n
 
 
 def print_order(console: Console, tests: Sequence[Test]) -> None:
-    """Print node ids on standard output, one a line, and on the console what to know before they are used.
+    """Print node ids on standard output, one per line, and on the console what to know before they are used.
 
     Raises:
         InputError: a name that pytest would take for an option, or that holds a control character.

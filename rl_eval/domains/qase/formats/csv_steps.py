@@ -80,7 +80,7 @@ def _plain(cell: str, where: str, *, tabs: bool) -> dict[Number, str]:
             break
         open_step, start = number, match.end()
     if not open_step:
-        raise InputError(f"{where}: {short_repr(cell)} does not begin with '1. ': number the steps, one a line")
+        raise InputError(f"{where}: {short_repr(cell)} does not begin with '1. ': number the steps, one per line")
     step_texts[open_step] = cell[start:]
     return step_texts
 

@@ -186,7 +186,7 @@ def read_file(path: Path, contents: FileContents, run: str | None = None) -> Non
 
 
 def _read_lines(data: bytes, where: str, name: str, contents: FileContents) -> None:
-    contents.count_kind("results, one a line")
+    contents.count_kind("results, one per line")
     for number, line in enumerate(decode_utf8(data, where).split("\n"), 1):
         if line.strip():
             at = f"{where}, line {number}"

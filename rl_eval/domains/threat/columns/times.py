@@ -89,7 +89,7 @@ def _of_epoch(numbers: np.ndarray) -> np.ndarray:
 
 
 def _of_parts(parts: pl.DataFrame, pattern: str, day_first: bool) -> np.ndarray:
-    """Times of the groups of a pattern, one row a cell."""
+    """Times of the groups of a pattern, one row per cell."""
 
     def numbers(name: str) -> np.ndarray:
         return parts[name].cast(pl.Int64, strict=False).fill_null(0).to_numpy()

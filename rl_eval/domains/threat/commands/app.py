@@ -72,7 +72,7 @@ def inspect(
       rl-eval threat inspect eve.json --suite suites/eve.yaml --costs '[[0,100,40,10],[500,0,20,60]]'
 
     FILE is CSV (commas, semicolons or tabs; UTF-8, Windows-1252 or UTF-16), a Zeek log, Suricata's EVE JSON, JSON
-    with one object a line, or Parquet; text may be packed with gzip. Without --label it looks for one. In labels, *
+    with one object per line, or Parquet; text may be packed with gzip. Without --label it looks for one. In labels, *
     means any text, and on its own every value that is not named.
 
     Exit status: 0 done, 2 bad input.

@@ -1,4 +1,4 @@
-"""JSON with one object a line: nested objects become columns whose names are joined by dots."""
+"""JSON with one object per line: nested objects become columns whose names are joined by dots."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def is_json(block: bytes) -> bool:
 
 
 class JsonLinesReader:
-    """The objects of a text, one a line; those of EVE that are counters of the sensor are left out.
+    """The objects of a text, one per line; those of EVE that are counters of the sensor are left out.
 
     Raises:
-        InputError: not one object a line.
+        InputError: not one object per line.
     """
 
     def __init__(self, text: TextBlocks, first: bytes, rest: Iterator[bytes], path: Path, packing: str):
         if first.lstrip()[:1] == b"[":
-            raise InputError(f"{path} is one JSON array, and one object a line is read: write it with `jq -c '.[]'`")
+            raise InputError(f"{path} is one JSON array, and one object per line is read: write it with `jq -c '.[]'`")
         self._path, self._text = path, text
         self._blocks = itertools.chain([first], rest)
         objects = [_object(line, number, path) for number, line in itertools.islice(_lines([first]), _SAMPLE_LINES)]
@@ -49,7 +49,7 @@ class JsonLinesReader:
         is_eve, is_zeek = {EVENT, "timestamp"} <= keys, {"ts", "uid"} <= keys
         declared: dict[str, DeclaredKind] = dict.fromkeys(_EVE_TIMES if is_eve else ("ts",) if is_zeek else (), "time")
         self._layout = Layout(
-            format="Suricata EVE JSON" if is_eve else "Zeek log as JSON" if is_zeek else "JSON, one object a line",
+            format="Suricata EVE JSON" if is_eve else "Zeek log as JSON" if is_zeek else "JSON, one object per line",
             packing=packing,
             declared=declared,
             identifiers=_EVE_IDENTIFIERS if is_eve else _ZEEK_IDENTIFIERS if is_zeek else frozenset(),
@@ -119,7 +119,7 @@ def _object(line: bytes, number: int, path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else short(error, 80)
         raise InputError(
-            f"{path}, line {number}: not JSON ({reason}): give one object a line, or remove the line"
+            f"{path}, line {number}: not JSON ({reason}): give one object per line, or remove the line"
         ) from error
     if not isinstance(entry, dict):
         raise InputError(f"{path}, line {number}: {short(line.decode(), 40)} where an object is expected: remove it")
