@@ -172,7 +172,7 @@ def collect(
 
     Args:
         obs: `[N, D]` the observations to start from.
-        noise: `[T, N, A]` what `act` draws with, one slice a step.
+        noise: `[T, N, A]` what `act` draws with, one slice per step.
         log, resetting: as in `step_copies`.
         mask: bool `[N, A]`, the actions that are legal in `obs`. None: the environments give no masks.
         rewards_of_actions: gives `[N, A]`, what each action would have earned in the latest step. None: not asked for.

@@ -282,7 +282,7 @@ class DQNConfig:
     batch_size: Count = 64
     learning_starts: Annotated[int, Ge(0)] = 1_000  # env steps before the first update
     train_every: Count = 4  # steps per copy between rounds of updates
-    updates_per_step: Positive = 1.0  # gradient steps an env step, however many copies there are
+    updates_per_step: Positive = 1.0  # gradient steps per env step, for any number of copies
     target: Literal["hard", "soft"] = "hard"
     target_every: Count = 500  # hard: gradient steps between two copies of the online network
     tau: Annotated[float, Gt(0), Le(1)] = 0.005  # soft: share of the online network, each gradient step

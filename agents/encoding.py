@@ -69,7 +69,7 @@ class Encoding:
         columns, low, width = (np.array(arrays[f"encoding.{name}"]) for name in ("columns", "low", "width"))
         shapes = {array.shape for array in (columns, low, width)}
         if len(shapes) > 1 or columns.ndim != 1 or columns.dtype.kind not in "iu" or (columns < 0).any():
-            raise ValueError("the encoding is not one column, lower edge and width a bin")
+            raise ValueError("the encoding is not one column, lower edge and width per bin")
         if not (np.isfinite(low).all() and np.isfinite(width).all() and (width > 0).all()):
             raise ValueError("the encoding has a bin without a finite lower edge and a positive width")
         return cls(columns.astype(np.int64), low.astype(np.float32), width.astype(np.float32))

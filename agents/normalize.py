@@ -147,7 +147,7 @@ def scale_rewards(
         running = running * gamma + data[t]
         discounted[t] = running
         running = np.where(done[t], 0.0, running)
-    # One merge a step on plain floats: the same numbers as merging arrays, at a fraction of the cost.
+    # One merge per step on plain floats: the same numbers as merging arrays, at a fraction of the cost.
     if valid is None:
         counts = [data.shape[1]] * len(data)
         means = discounted.mean(axis=1)

@@ -47,7 +47,7 @@ class Layer:
 
 @dataclass
 class _Buffers:
-    """Arrays that a pass over B rows writes: hidden values and their gradients, one `[B, width]` a hidden layer."""
+    """Arrays that a pass over B rows writes: hidden values and their gradients, one `[B, width]` per hidden layer."""
 
     hidden: list[np.ndarray]
     gradients: list[np.ndarray]

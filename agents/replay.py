@@ -151,7 +151,7 @@ class ReplayBuffer:
             rewards: `[N]`.
             terminated, truncated: bool `[N]`; where both, terminated.
             final_obs: `[N, …]`, read where truncated: what the episode ended on. None: no episode was truncated.
-            valid: bool `[N]` of environments that reset on the next step: False in the row of a reset, which is no
+            valid: bool `[N]` of environments that reset on the next step: False in the row of a reset, which is not a
                 transition. `final_obs` is not read then: the `obs` of that row is what the episode ended on. None: all
                 are transitions.
             mask: bool `[N, A]`, the actions that are legal in `obs`, where `keep_masks` was called. None: all.

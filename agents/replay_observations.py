@@ -14,7 +14,7 @@ from agents.replay_storage import allocate
 
 
 class Observations(Protocol):
-    """One observation `[…]` a slot, and a mask `[A]` once `keep_masks` was called; all zeros at first."""
+    """One observation `[…]` per slot, and a mask `[A]` once `keep_masks` was called; all zeros at first."""
 
     shape: tuple[int, ...]
     dtype: np.dtype

@@ -37,8 +37,8 @@ def each_matmul(a: np.ndarray, b: np.ndarray, *, out: np.ndarray) -> np.ndarray:
 class Seeds:
     """Agents of one config. They are updated together where their gradients have a closed form for all at once.
 
-    One by one are those that go through autograd, have continuous actions, share a body, learn from the rewards of
-    all actions, or may stop an update at `target_kl`.
+    Agents are updated one by one if they go through autograd, have continuous actions, share a body, learn from the
+    rewards of all actions, or may stop an update at `target_kl`.
     """
 
     def __init__(self, agents: Sequence[OnPolicyAgent]):

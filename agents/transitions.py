@@ -44,7 +44,7 @@ class Transitions:
 
     @functools.cached_property
     def cut(self) -> np.ndarray:
-        """Whether an episode goes on after a step, but not with the next one, bool `[B]`; not so of the last."""
+        """Whether an episode goes on after a step, but not with the next one, bool `[B]`; False for the last."""
         return np.append(~self.continues[1:], False) & ~self.ended
 
     @functools.cached_property

@@ -36,7 +36,7 @@ def all_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The dotted keys whose values differ between configs, in the order of the configs.
 
-    Left out are names and paths of the runs; a key that repeats another with the same last part (`agent.lr` and
+    It leaves out names and paths of the runs; a key that repeats another with the same last part (`agent.lr` and
     `lr`); and, where a group's `name` differs, the keys of the group that depend only on it (with `agent=ppo,a2c`, a
     key that is the same in every PPO run and the same in every A2C run).
     """

@@ -24,7 +24,7 @@ def mix64(words: np.ndarray | np.uint64) -> np.ndarray:
 
 
 def hash_columns(columns: Iterable[np.ndarray], n_rows: int, start: int = 0) -> np.ndarray:
-    """One hash a row of columns `[N]`, uint64 `[N]`; the order of the columns counts.
+    """One hash per row of columns `[N]`, uint64 `[N]`; the order of the columns counts.
 
     Args:
         columns: of any dtype of 64 bits; what is hashed is their bits.

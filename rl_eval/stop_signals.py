@@ -84,7 +84,7 @@ _stop: _Stop | None = None
 
 @contextlib.contextmanager
 def interruptible(last_act: Callable[[], None] | None = None) -> Iterator[None]:
-    """Within: a stop signal raises KeyboardInterrupt, or ends the process where no Python runs.
+    """Inside, a stop signal raises KeyboardInterrupt, or ends the process where no Python runs.
 
     A signal that the process was started to ignore, as `nohup` does, stays ignored.
 
@@ -123,7 +123,7 @@ def interruptible(last_act: Callable[[], None] | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Within: the first stop signal is remembered, so that an iteration is finished where that is quick.
+    """Inside, the first stop signal is remembered, so that an iteration is finished where that is quick.
 
     Yields:
         Whether a stop was requested. Where it is not asked for `GRACE_S`, or on a second signal, KeyboardInterrupt is

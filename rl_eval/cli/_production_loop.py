@@ -142,7 +142,7 @@ def demo(
 
     Traffic is served and collected, and drifts. A candidate is trained, proved and rolled out. A bad one is rolled
     back. Decisions that the policy is unsure of go to a person. It ends with a page of what happened.
-    The same seed tells the same story. It needs a checkout.
+    The same seed gives the same demo. It needs a checkout.
 
     Exit status: 0 it went as it should, 2 it did not, or bad input.
     """

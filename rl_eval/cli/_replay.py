@@ -41,7 +41,7 @@ def replay(
       rl-eval replay outputs/<date>/<run> --seed 17 --suite suites/mine.yaml
 
     The episode is the one that a gate plays with this seed. A verdict names the seeds of its worst episodes, and
-    `rl-eval view` shows them. Who changes an agent because of episodes of the test set has used the test set: take
+    `rl-eval view` shows them. If you change an agent because of episodes of the test set has used the test set: take
     another gate_seed, or other data, for the verdict after that.
     """
     from rl_eval import terminal

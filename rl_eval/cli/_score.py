@@ -101,7 +101,7 @@ def score(
         write(head)
     total = sum(counts.values())
     shares = ", ".join(f"{name} {percent(count / total)}" for name, count in sorted(counts.items()))
-    mean = f"; expected cost {number(costs / total)} a row" if total and rows.cost_unknown is None else ""
+    mean = f"; expected cost {number(costs / total)} per row" if total and rows.cost_unknown is None else ""
     terminal.print_line(f"{quantity(total, 'row')} scored{': ' if shares else ''}{shares}{mean}", stderr=True)
     if note := _unknown_note(unknown, total):
         terminal.print_line(note, stderr=True)

@@ -50,7 +50,7 @@ def _read(name: str, columns: Mapping[str, str]) -> Iterable[ComparedRun]:
         return [read_directory(path)]
     if files := _wandb_files(path):
         return (read_offline(file, columns) for file in files)
-    # A folder of run directories is no folder of logs, even if a tracker wrote some below them.
+    # A folder of run directories is not a folder of logs, even if a tracker wrote some below them.
     logs = [log for log in find_logs(path) if log == path or not _in_run_directory(log)]
     return (run_of_log(log, columns) for log in logs) if logs else [read_directory(path)]
 

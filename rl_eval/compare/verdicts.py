@@ -65,7 +65,7 @@ def _suites(run: ComparedRun) -> tuple[SuiteVerdict, ...]:
     from rl_eval.gates.verdict_file import read_suite_verdicts
 
     if run.record is None:
-        raise InputError(f"{run.name} is no run directory, so it has no verdict with gate seeds: leave out --verdicts")
+        raise InputError(f"{run.name} is not a run directory and has no verdict with gate seeds: leave out --verdicts")
     try:
         return read_suite_verdicts(run.record.path)
     except InputError as error:

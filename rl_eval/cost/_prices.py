@@ -1,4 +1,4 @@
-"""The price list: dated rows of machines with their price an hour, their power, and where both are from.
+"""The price list: dated rows of machines with their price per hour, their power, and where both are from.
 
 `prices.yaml` in this folder is the one that the project ships. A list of your own has the same form; its rows come in
 addition, and replace rows of the same name.
@@ -44,7 +44,7 @@ class MachinePrice(_Strict):
     """One row.
 
     Attributes:
-        kind: of an owned machine the price an hour is what it cost, spread over its hours, and its electricity.
+        kind: of an owned machine the price per hour is what it cost, spread over its hours, and its electricity.
         gpu: the model of its GPU, such as `RTX 3070`, where the row is the price of one GPU; None: of a whole machine.
         price_per_hour: None: not known.
         watts: rated power, of a GPU only the board's; None: not known.

@@ -23,7 +23,7 @@ class RecordedCost:
     """The cost of one run.
 
     Attributes:
-        work: equal for runs that do the same work a step: of the same agent, with the same settings, on the same
+        work: equal for runs that do the same work per step: of the same agent, with the same settings, on the same
             environment.
         env_steps: of training.
     """

@@ -12,7 +12,8 @@ from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._observations import observed
 from rl_eval.diagnostics._registry import diagnostic
 
-# Kolmogorov-Smirnov distance: at .1 a tenth of the cases has moved; less matters little, however certain.
+# Kolmogorov-Smirnov distance: at .1 a tenth of the cases has moved; a smaller distance matters little, even if it is
+# certain.
 NOTABLE, LARGE = 0.1, 0.3
 ALPHA = 0.01
 MAX_NAMES = 5

@@ -71,7 +71,7 @@ def overfits(run: DiagnosedRun) -> Finding | None:
         severity="warning" if comparison.unit == "episode" or comparison.train >= comparison.validation / 2 else "note",
         layer="data",
         title="the policy has memorised its training cases",
-        evidence=f"on average {abs(comparison.train):.3g} a {comparison.unit} {missed} on train and "
+        evidence=f"on average {abs(comparison.train):.3g} per {comparison.unit} {missed} on train and "
         f"{abs(comparison.validation):.3g} on validation, {comparison.d:.2f} standard deviations apart "
         f"(z = {comparison.z:.1f}); {cases:,} training cases{repeats}",
         meaning="It fits the training cases better than similar ones: use more cases, fewer passes over them, or a "

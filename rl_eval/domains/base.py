@@ -208,7 +208,7 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def case_hashes(self, config: Config, part: Part) -> np.ndarray:
-        """One hash a case of its raw fields, uint64 `[R]`: equal where all fields are equal; only where `has_cases`."""
+        """One hash per case of its raw fields, uint64 `[R]`, equal if all fields are equal; only where `has_cases`."""
         raise self._undefined("case_hashes")
 
     def case_observations(self, config: Config, part: Part) -> np.ndarray:

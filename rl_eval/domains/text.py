@@ -29,7 +29,7 @@ class TextObserver(ABC):
         """The observation of a text, `[D]` float32, and its action mask, bool `[A]` or None.
 
         Args:
-            task: the name of the task that the text is for; None: the domain has no tasks, or it is none of them.
+            task: the name of the task that the text is for; None: the domain has no tasks, or it is not one of them.
             applied: the actions that made the text of the one that its episode began with.
             embedding: `[W]` of this text by this encoder; None: it is made here.
 

@@ -1,4 +1,4 @@
-"""Parallel environments of PettingZoo as single ones, whose observations and actions are dicts with a key an agent."""
+"""Parallel environments of PettingZoo as single ones, whose observations and actions are dicts with a key per agent."""
 
 from __future__ import annotations
 

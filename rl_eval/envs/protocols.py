@@ -28,7 +28,7 @@ class AllActionsVector(Protocol):
         """Whether it does, with its config."""
 
     def outcomes_of_actions(self) -> Sequence[Mapping[str, np.ndarray]]:
-        """For each of the A actions, `infos["outcome"]` of the latest step, had every copy taken it."""
+        """For each of the A actions, `infos["outcome"]` of the latest step, if every copy had taken it."""
 
 
 @runtime_checkable

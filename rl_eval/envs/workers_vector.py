@@ -1,6 +1,6 @@
 """`WorkersVector`: copies of a Gymnasium environment, stepped by this process and others over shared memory.
 
-Each process steps its share of the copies straight into shared arrays; between them goes one short message a step.
+Each process steps its share of the copies straight into shared arrays; between them goes one short message per step.
 The processes stay for the next environment, and end with the one that started them.
 """
 

@@ -362,7 +362,7 @@ class JointBet:
         return np.stack([np.log1p(bets1 * z1[..., None] + bets2 * z2[..., None]) for z1, z2 in z])
 
     def _z(self, first: np.ndarray, second: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`[n, C]` z₁ and z₂ at one θ a cell."""
+        """`[n, C]` z₁ and z₂ at one θ per cell."""
         return (
             first[:, :1] - theta * first[:, 1:],
             (theta - self.margin) * second[:, 1:] - second[:, :1],

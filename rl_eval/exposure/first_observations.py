@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from rl_eval.exposure.fingerprints import BLOCK_ROWS, Fingerprints, fingerprint_observations
 
-# Distinct cases or first observations a part that are kept (20 bytes each); the others are counted.
+# Distinct cases or first observations per part that are kept (20 bytes each); the others are counted.
 MAX_ENTRIES = 5_000_000
 
 

@@ -66,7 +66,7 @@ def stream_elsewhere(
     copies: int,
     on_episodes: Callable[[int], None] | None = None,
 ) -> Iterator[Episodes]:
-    """Play one episode a seed with the workers of a launcher; yields consecutive episodes in the order of the seeds.
+    """Play one episode per seed with the workers of a launcher; yields consecutive episodes in the order of the seeds.
 
     Chunks are asked for a little ahead of what is consumed. A chunk whose worker is lost is played again.
 

@@ -185,7 +185,7 @@ class PlayedRun:
         verdicts: task criterion -> its verdict.
         values: metric that a criterion over runs aggregates -> its value, or why there is none.
         note: what to add to each verdict.
-        against_labels: what to add to those that read labels and are no PASS.
+        against_labels: what to add to those that read labels and are not a PASS.
     """
 
     problem: str | None = None

@@ -47,7 +47,7 @@ def play_criteria(
 
     Args:
         spec: names the policy; `label` is shown while it plays.
-        until_one_fails: stop as soon as one is known to be missed or all are settled, however few the episodes.
+        until_one_fails: stop as soon as one is known to be missed or all are settled, even after few episodes.
 
     Raises:
         InputError: the policy cannot be loaded, does not fit, or returns something that is not an action.

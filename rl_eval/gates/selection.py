@@ -120,7 +120,7 @@ def _expand(name: Path | str) -> Sequence[Run | BarePolicy]:
 def newest_group(suite: Suite, outputs: Path) -> Selection:
     """The newest complete group of equal config except for the seed; where none is complete, the newest.
 
-    Of a sweep with several such groups, the best on validation is taken; never is a verdict on the test set read.
+    Of a sweep with several such groups, the best on validation is taken; a verdict on the test set is never read.
 
     Raises:
         InputError: there is no finished run, or one of the group's crashed or is unfinished.

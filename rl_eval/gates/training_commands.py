@@ -37,7 +37,7 @@ def needs_path(suite: Suite) -> bool:
 
 
 def train_arguments(suite: Suite) -> list[list[str]]:
-    """The arguments of `python train.py`, a list a command, that train every run the suite needs."""
+    """The arguments of `python train.py`, a list per command, that train every run the suite needs."""
     common = [*_environment(suite), *(override(key, value) for key, value in suite.spec.train.items())]
     count = suite.spec.runs.count
     if count == 1:

@@ -126,7 +126,7 @@ class SuiteVerdict:
         return replace(self, criteria=tuple(noted))
 
     def rows(self) -> list[dict[str, Any]]:
-        """One mapping a criterion, as tables take them: the fields of `CriterionVerdict`, and `part`."""
+        """One mapping per criterion, as tables take them: the fields of `CriterionVerdict`, and `part`."""
         return [{**asdict(criterion), "part": self.part} for criterion in self.criteria]
 
     def facts(self) -> list[tuple[str, str]]:

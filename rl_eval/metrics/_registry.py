@@ -32,7 +32,7 @@ class Metric:
         kind: what it is computed from, which decides the arguments of `compute`:
             task: `(episodes, env_config) -> float`;
             training: `(run) -> float`;
-            run: `(values [R]) -> float`, one value of the metric `base` a run;
+            run: `(values [R]) -> float`, one value of the metric `base` per run;
             artefact: `(run) -> list[str]`, the faults; the value is 1 when there are none, else 0.
         description: one line, shown by the docs.
         needs: the outcomes it reads; `<name>` is the name that a family by prefix gets.

@@ -14,7 +14,7 @@ from rl_eval.policy._source import Source
 
 
 class EpisodesSource(Source):
-    """Episodes that were played elsewhere, a row each: judged only with `--rl-run`."""
+    """Episodes that were played elsewhere, one row each: judged only with `--rl-run`."""
 
     prefix = "episodes"
     usage = "episodes:<file.csv|jsonl>"

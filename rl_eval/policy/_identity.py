@@ -21,7 +21,7 @@ def identity(spec: str) -> str | None:
     - A run: `policy.safetensors` and `policy.json` of its judged snapshot, and its `preprocessing.json` if it has one.
     - Any other policy: what its source answers, see `Source.identity`.
 
-    None for what cannot be read. Whether it covers all that acts, `is_cacheable` says.
+    None for what cannot be read. `is_cacheable` says whether it covers all that acts.
     """
     prefix, _, rest = spec.partition(":")
     try:

@@ -174,7 +174,7 @@ def serve(messages: Messages) -> None:
                 assert graph is not None
                 arrays = graph.run(message, content)
                 reply = {"arrays": [(array.dtype.str, array.shape) for array in arrays]}
-        except Exception as error:  # onnxruntime has an exception class a status code
+        except Exception as error:  # onnxruntime has an exception class per status code
             reply, arrays = {"error": _line(error)}, []
         signal.setitimer(signal.ITIMER_REAL, 0)
         messages.send(reply, *(array.reshape(-1) for array in arrays))

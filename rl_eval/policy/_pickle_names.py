@@ -34,7 +34,8 @@ def pickle_names(content: bytes) -> PickleNames:
     """The names of one pickle, found by reading its opcodes.
 
     Raises:
-        UnreadablePickleError: no pickle, more than 1,000,000 opcodes, bytes behind its end, or a name that is computed.
+        UnreadablePickleError: not a pickle, more than 1,000,000 opcodes, bytes behind its end, or a name that is
+            computed.
     """
     imported: set[tuple[str, str]] = set()
     texts: set[str] = set()

@@ -22,9 +22,9 @@ class _Generator:
 class OwnRandomness:
     """A context where the global generators of `random`, numpy and torch are the policy's own.
 
-    They go on where they were when the context was last left, and what the rest of the process draws is unaffected, but
-    for a second normal number that numpy's old functions may keep between two calls.
-    Generators that a policy makes without a seed are its own affair.
+    They go on where they were when the context was last left, and what the rest of the process draws is unaffected,
+    except for a second normal number that numpy's old functions may keep between two calls. Generators that a policy
+    makes without a seed are its own affair.
 
     Args:
         seed: of all of them, when the context is first entered.

@@ -27,7 +27,7 @@ from rl_eval.policy._source import Source
 class StableBaselines3Policy:
     """A Stable-Baselines3 model, with the statistics of its VecNormalize if there are any.
 
-    It predicts one observation a call: the last bits of a row depend on the size of its batch.
+    It predicts one observation per call: the last bits of a row depend on the size of its batch.
     """
 
     def __init__(self, model: Any, normalize: Any | None, spec: str, spaces: Spaces, seed: int):

@@ -1,6 +1,6 @@
 """`sklearn:<file>`: a classifier or regressor of scikit-learn, saved with skops, or with joblib or pickle.
 
-It gets one observation a call, as a row of numbers: the last bits of some models depend on the size of the batch. The
+It gets one observation per call, as a row of numbers: the last bits of some models depend on the size of the batch. The
 labels of a classifier are actions; a regressor predicts those of a Box.
 """
 

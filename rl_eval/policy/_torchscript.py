@@ -1,7 +1,7 @@
 """`torchscript:<file>`: a module of torch that was scripted or traced.
 
 It gets observations `[1, …]`, a dict of them for Dict spaces, and returns actions `[1, …]`, for Discrete actions also
-logits `[1, A]` as floats. Of several outputs the first counts. It gets one observation a call: the last bits of a row
+logits `[1, A]` as floats. Of several outputs the first counts. It gets one observation per call: the last bits of a row
 depend on the size of its batch.
 """
 

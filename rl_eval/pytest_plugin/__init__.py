@@ -1,4 +1,4 @@
-"""pytest collects `suites/*.yaml`: one item a criterion, judged on the runs that training left.
+"""pytest collects `suites/*.yaml`: one item per criterion, judged on the runs that training left.
 
 Importing this package imports nothing heavy, since pytest loads it in every session. The hooks are here, the items
 in `_items`, the verdicts of a session in `_session`, what it prints in `_summary`, `--rl-train-missing` in

@@ -23,7 +23,7 @@ INTERVAL_ENDS = ("interval_low", "interval_high")
 
 @dataclass(frozen=True)
 class Sentences:
-    """The reason of a failure, a sentence a line; printed between words where pytest writes to a terminal."""
+    """The reason of a failure, a sentence per line; printed between words where pytest writes to a terminal."""
 
     text: str
 
@@ -114,7 +114,7 @@ def properties_of(report: Any) -> dict[str, Any]:
 
 
 def reports_of(reporter: Any) -> Iterable[Any]:
-    """One report an item: that of the phase which carries its verdict."""
+    """One report per item: that of the phase which carries its verdict."""
     reports = (report for reports in reporter.stats.values() for report in reports)
     return {report.nodeid: report for report in reports if getattr(report, "user_properties", ())}.values()
 

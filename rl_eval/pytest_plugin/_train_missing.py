@@ -99,7 +99,7 @@ def _run(config: pytest.Config, command: list[str], command_text: str) -> None:
 
 @contextlib.contextmanager
 def _forwarding(stops: list[int]) -> Iterator[Callable[[subprocess.Popen[str]], None]]:
-    """Within: stop signals are added to `stops` and passed on to a process.
+    """Inside, stop signals are added to `stops` and passed on to a process.
 
     A signal that this process ignores, as under `nohup`, stays ignored, and so it does in the other one.
 

@@ -68,7 +68,7 @@ def _regular_numbers(body: bytes, columns: int) -> np.ndarray | None:
 
 
 def _numbers(body: bytes, columns: int, file: Path) -> np.ndarray:
-    """The rows of any text, one per line. Cells that are missing or no numbers are NaN; cells beyond are left out."""
+    """The rows of any text, one per line. Cells that are missing or not numbers are NaN; cells beyond are left out."""
     lines = body.decode("utf-8", "replace").removesuffix("\n").split("\n") if body else []
     if any(len(line) > MAX_LINE_BYTES for line in lines):
         raise InputError(f"{file} has a line of more than {MAX_LINE_BYTES >> 20} MiB: it is not a table of metrics")

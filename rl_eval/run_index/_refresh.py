@@ -11,7 +11,7 @@ from rl_eval.run_index._entry import Entry, read_entry
 from rl_eval.run_index._scan import MAX_FOLDERS, scan
 from rl_eval.run_index._store import load, save
 
-SAVE_EVERY = 500  # entries read: who is interrupted begins not from nothing
+SAVE_EVERY = 500  # entries read, so that an interrupted list does not begin from nothing
 
 
 @dataclass(frozen=True)

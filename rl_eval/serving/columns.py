@@ -22,7 +22,7 @@ def columns(
         propensities: whether `log_propensities` is one of them.
 
     Raises:
-        DamagedStoreError: a stored array is none that this policy has seen or chosen, or has no propensity.
+        DamagedStoreError: a stored array is not one that this policy has seen or chosen, or has no propensity.
     """
     ordered = by_unit(transitions)
     observations = [row.decision.observation for row in ordered]

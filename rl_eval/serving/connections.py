@@ -90,7 +90,7 @@ def bounded_protocol(most: int, header_s: float = HEADER_S) -> type[asyncio.Prot
             super().connection_lost(exc)
 
         def send_400_response(self, msg: str) -> None:
-            """Answer what is no HTTP as any other refusal."""
+            """Answer a request that is not HTTP like any other refusal."""
             body = json_text({"detail": f"this is not an HTTP request ({msg.rstrip('.')}): send one of HTTP/1.1"})
             head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
             self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)

@@ -32,7 +32,7 @@ def _import() -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Within: the system ends the process on a signal, since a library that is being loaded lets no Python run.
+    """Inside, the system ends the process on a signal, since a library that is being loaded lets no Python run.
 
     All that was acknowledged is in the store, so that the process may end anywhere.
     """

@@ -73,7 +73,7 @@ def experience(seq: int, row: Sequence[Any]) -> Experience:
     """An experience from its columns.
 
     Raises:
-        DamagedStoreError: a column is of another type, or the reward is none that is accepted.
+        DamagedStoreError: a column is of another type, or the reward is not an accepted one.
     """
     read = Experience(*row)
     _require_types(read, f"the experience of decision {seq}")

@@ -13,7 +13,7 @@ BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.
 
 @dataclass
 class Statistics:
-    """Counts since the server started; what the folder outlives it with is in the store."""
+    """Counts since the server started; what is kept longer is in the store."""
 
     started: float = field(default_factory=time.time)
     requests: Counter[tuple[str, int]] = field(default_factory=Counter)  # by path and status

@@ -15,7 +15,7 @@ def print_steps(rows: Sequence[Mapping[str, Any]], most: int) -> None:
     """Print the first and the last steps, `most` in all, with the number of those between.
 
     Args:
-        rows: one mapping a step, with the same keys; the first keys become columns.
+        rows: one mapping per step, with the same keys; the first keys become columns.
     """
     if not rows:
         return

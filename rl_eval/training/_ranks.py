@@ -62,7 +62,7 @@ def rank_device(config: RunConfig, rank: int) -> str:
 
 @contextlib.contextmanager
 def leading(config: RunConfig, directory: Path) -> Iterator[Leader | None]:
-    """Within: the other ranks of a run are there; None if it has one.
+    """Inside, the other ranks of a run are there; None if it has one.
 
     Raises:
         InputError: a rank could not be started.
@@ -270,7 +270,7 @@ def _join_group(config: RunConfig, rank: int, meeting: str) -> None:
 
 
 def follow(values: dict[str, Any], directory: str, rank: int, meeting: str, pipe: Any) -> None:
-    """A follower's whole life; ends with rank 0.
+    """All that a follower does; ends with rank 0.
 
     Args:
         values: the run's config.

@@ -74,7 +74,7 @@ def _rows(suite: Any) -> list[dict[str, Any]]:
 def _commands(run: JudgedRun, entry: Entry) -> list[tuple[str, str]]:
     path = shell_word(run.path)
     commands = [
-        ("Why it is as it is", f"rl-eval doctor {path}"),
+        ("Why it has this result", f"rl-eval doctor {path}"),
         ("Its report, written again", f"rl-eval report {path}"),
     ]
     if entry.status in ("running", "interrupted", "over_budget"):

@@ -171,7 +171,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path, cleanrl):
     one, other = (write_monitor(tmp_path / f"{env}_1", 1.0, env_id=env) for env in ("CartPole-v1", "Acrobot-v1"))
     assert "so their tasks differ: compare runs of one environment" in refusal(one, other)
     assert "--metric f1 is not in the logs of other programs: choose" in refusal(one, metric="f1")
-    assert "is no run directory, so it has no verdict" in refusal(one, with_verdicts=True)
+    assert "is not a run directory and has no verdict" in refusal(one, with_verdicts=True)
     ours = write_run(tmp_path / "run")
     assert "none of the runs is one: leave it out" in refusal(ours.path, columns={"env_steps": "step"})
     assert "is not a run directory" in refusal(tmp_path / "run" / "snapshots")

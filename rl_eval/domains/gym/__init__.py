@@ -40,7 +40,7 @@ class Gym(Domain[Config]):
         return make(config, n_envs=n_envs, part=part, autoreset=autoreset, slow_steps=self.slow_steps)
 
     def most_copies(self, config: Config) -> int:
-        """Few: one Python call a step and copy, so more only lengthen the tail of the last episodes."""
+        """Few: one Python call per step and copy, so more only lengthen the tail of the last episodes."""
         return 32
 
     def facts(self, config: Config) -> Sequence[str]:

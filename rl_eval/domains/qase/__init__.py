@@ -203,7 +203,7 @@ class Qase(Domain[Config]):
         return "apfdc" if config.timed else "apfd"
 
     def default_criteria(self, config: Config) -> Mapping[str, Mapping[str, Any]]:
-        """Of a project of one's own: failures show earlier than by failure rate, and by what failed last."""
+        """Of your own project: failures show earlier than by failure rate, and by what failed last."""
         if config.data == "synthetic" or config.mode == "live":
             return {}
         metric = self.validation_metric(config)

@@ -1,4 +1,4 @@
-"""`env.data=csv`: read a file of flows of one's own; the label column is named, what the others are is inferred."""
+"""`env.data=csv`: read your own file of flows; the label column is named, what the others are is inferred."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class FlowDataset:
     """The three parts and their preprocessing.
 
     Attributes:
-        suspicions: sentences on columns of a file of one's own that a policy should rather not see.
+        suspicions: sentences on columns of your own file that a policy should rather not see.
     """
 
     parts: dict[str, FlowSet]

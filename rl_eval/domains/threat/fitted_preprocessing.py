@@ -99,7 +99,7 @@ class FittedPreprocessing(_StrictModel):
     Attributes:
         dropped: fields that were constant in training.
         typed: columns that fields are made of. All other fields are columns of the same name.
-        left_out: columns of the file that are no fields, and fields whose values are all rare in training.
+        left_out: columns of the file that are not fields, and fields whose values are all rare in training.
         events: of EVE, the types of events that are flows to decide on.
     """
 

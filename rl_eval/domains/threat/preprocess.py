@@ -25,7 +25,7 @@ HEAVY_TAIL = 20.0
 MIN_LEVEL_COUNT = 5
 MAX_LEVELS = 100
 _UNUSED = {"median", "indicator"}  # where no value may be missing
-LARGE = 1e150  # the squares of larger numbers are none
+LARGE = 1e150  # the squares of larger numbers are infinite
 
 
 @dataclass(frozen=True)

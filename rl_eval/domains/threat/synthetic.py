@@ -90,7 +90,7 @@ def priors(threat_share: float, mix: Mapping[str, float] | None = None) -> np.nd
         mix: family -> weight within its class; those that are not named do not occur. None: as usual.
 
     Raises:
-        InputError: a family that there is not, or a class without any.
+        InputError: a family that does not exist, or a class without any.
     """
     shares = np.array([family.share for family in FAMILIES])
     if mix is not None:

@@ -86,7 +86,7 @@ class ThreatVector(NativeVector):
         return not self._window
 
     def outcomes_of_actions(self) -> list[dict[str, np.ndarray]]:
-        """For each action, the outcome of the latest step, had every copy taken it."""
+        """For each action, the outcome of the latest step, if every copy had taken it."""
         label4 = self._label4.take(self._outcome["flow"])
         return [
             {

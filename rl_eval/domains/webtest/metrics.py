@@ -59,7 +59,7 @@ _states, _duplicates = _per_action("new_state"), _per_action("duplicate")
 
 @metric("task", needs=("new_state",), better="higher", variable=_states, bounds=lambda config: (0.0, 1.0))
 def states_per_action(episodes: Episodes, config: Any) -> float:
-    """Mean number of states that were never seen before, an action."""
+    """Mean number of states that were never seen before, per action."""
     return float(_states(episodes, config).mean())
 
 

@@ -142,7 +142,7 @@ class ActionResult:
     Attributes:
         failures: all that showed, known before or not.
         refused: whether it would have left the application's origin, and was not done.
-        timed_out: whether the page did not answer in time; no failure by itself.
+        timed_out: whether the page did not answer in time; not a failure by itself.
         seconds: that it took.
         traffic: share of the application's users who come by the page, from 0 to 1; an estimate.
     """

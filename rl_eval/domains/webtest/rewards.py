@@ -82,7 +82,7 @@ class Penalty(RewardTerm):
     Args:
         duplicate: cost of an action that caused nothing new.
         dead_end: of a page that nothing leads away from.
-        false_alarm: of each reported failure that is none.
+        false_alarm: of each reported failure that is not one.
         timed_out: of a page that did not answer in time.
         refused: of an action that would have left the application.
     """

@@ -40,7 +40,7 @@ class LeakCheck:
         near_share, near_leaks: the share of near-duplicates that is allowed, and whether they count as leaks.
         near_unknown: there are too many for chance, but the fields say too little to take them for the same cases.
         near_in_validation: for leaks, the share of the validation part that resembles training in the same way.
-        finite: the environment has a finite set of start states, so that `exact` is chance and no leak.
+        finite: the environment has a finite set of start states, so that `exact` is chance and not a leak.
         examples: case numbers, or seeds of episodes, of the first leaks.
         excluded: bool `[G]`, what `leaks: drop` removes; None if nothing is removed.
     """

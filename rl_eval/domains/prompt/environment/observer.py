@@ -37,7 +37,7 @@ class PromptObserver(TextObserver):
         """The observation of a prompt `[D]`, and its action mask `[A]` where the config has masks.
 
         Raises:
-            InputError: a prompt that is empty, no Unicode text, or too long; an unknown task; or no mutation.
+            InputError: a prompt that is empty, not Unicode text, or too long; an unknown task; or no mutation.
         """
         flags, known = applied_mutations(applied), known_task(self._config, task)
         require_prompt(text, int(flags.sum()))
@@ -110,7 +110,7 @@ def require_prompt(text: str, applied: int) -> None:
         applied: how many mutations made it of a start prompt; each may have added to its length.
 
     Raises:
-        InputError: it is empty, no Unicode text, or too long.
+        InputError: it is empty, not Unicode text, or too long.
     """
     if not text.strip():
         raise InputError("the prompt is empty: send some text")

@@ -26,7 +26,7 @@ def named_label(answer: str, labels: Sequence[str]) -> str | None:
     """The label that an answer begins with, as a whole word; None if it begins with none.
 
     Marks before it, such as those of Markdown, are passed over one by one, so that labels may begin with marks
-    themselves. A sign before a digit is no such mark.
+    themselves. A sign before a digit is not such a mark.
     """
     text = answer.strip()[:_LONGEST_BEGINNING].casefold()
     longest_first = sorted(labels, key=len, reverse=True)
@@ -73,7 +73,7 @@ def read_probabilities(top: Sequence[tuple[str, float]], labels: Sequence[str]) 
         top: tokens with their log-probabilities in nats.
 
     Raises:
-        UnreadableError: there are no tokens, a number is no log-probability, or tokens begin several labels.
+        UnreadableError: there are no tokens, a number is not a log-probability, or tokens begin several labels.
     """
     if not top:
         raise UnreadableError("gives no log-probabilities")

@@ -203,7 +203,7 @@ class EndpointJudge:
 
     @contextlib.contextmanager
     def _proposing_accuracy(self) -> Iterator[None]:
-        """Within: an answer that cannot be read is an `InputError` that says what to do."""
+        """Inside, an answer that cannot be read is an `InputError` that says what to do."""
         try:
             yield
         except UnreadableError as error:

@@ -152,7 +152,7 @@ def _case(cells: dict[str, str], at: str, suite_id: int | None, quoted: bool, no
 
 
 def _parameters(cell: str, at: str) -> tuple[Parameter, ...]:
-    """One `title:value` a line; a repeated title adds a value."""
+    """One `title:value` per line; a repeated title adds a value."""
     values: dict[str, list[str]] = {}
     for line in cell.replace("\r\n", "\n").split("\n") if cell else ():
         title, colon, value = line.partition(":")

@@ -42,7 +42,7 @@ class Connection:
 
 
 def api_url() -> str:
-    """The URL of the API: `QASE_API_URL` of the environment for a Qase of one's own, else that of qase.io.
+    """The URL of the API: `QASE_API_URL` of the environment for your own Qase, else that of qase.io.
 
     `.env` cannot set it: else a checkout could send the token to any server.
     """

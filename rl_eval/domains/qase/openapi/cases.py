@@ -157,7 +157,7 @@ def _with_sign_in(operation: Operation, sign_in: SignIn | None) -> Operation:
         return operation
     try:
         body = json.loads(sign_in.data)
-    except ValueError:  # no JSON: the valid case has the body of the description
+    except ValueError:  # not JSON: the valid case has the body of the description
         return operation
     return dataclasses.replace(operation, body={**(operation.body or {}), "example": body})
 

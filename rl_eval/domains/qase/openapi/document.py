@@ -123,7 +123,7 @@ class Document:
         """An object behind its references.
 
         Raises:
-            InputError: no object, a reference to another file or to nothing, or a circle of references.
+            InputError: not an object, a reference to another file or to nothing, or a circle of references.
         """
         for _ in range(_MAX_REFERENCES):
             values = read_object(node, where)

@@ -126,7 +126,7 @@ def order_of_time(sheet: Sheet, name: str) -> np.ndarray:
     """One column of times as numbers that order them, `[R]`: numbers as they are, other times in microseconds.
 
     Raises:
-        InputError: a cell that is empty or no time, or dates that may begin with the day or the month.
+        InputError: a cell that is empty or not a time, or dates that may begin with the day or the month.
     """
     series = sheet.frame[name]
     if not series.dtype.is_temporal():

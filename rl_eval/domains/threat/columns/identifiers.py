@@ -9,7 +9,7 @@ import polars as pl
 from rl_eval.domains.threat.columns.numbers import is_filled
 from rl_eval.formatting import percent
 
-NEARLY_UNIQUE = 0.95  # distinct values a filled cell
+NEARLY_UNIQUE = 0.95  # distinct values per filled cell
 MIN_ROWS = 100
 MANY_VALUES = 100
 _UUID = r"(?i)^\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?$"

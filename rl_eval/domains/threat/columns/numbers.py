@@ -37,7 +37,7 @@ def parse_numbers(series: pl.Series, decimal: DecimalSign) -> tuple[np.ndarray, 
     """The numbers of a column, in any notation that is read.
 
     Returns:
-        values: `[R]` float64, NaN where a cell is missing or no number; infinite ones stay.
+        values: `[R]` float64, NaN where a cell is missing or not a number; infinite ones stay.
         bad: `[R]` bool, whether a cell is neither a number nor missing.
     """
     plain = plain_numbers(series, decimal)

@@ -27,7 +27,7 @@ class Dialect:
         names: of the columns; without a header those for the width of the first row.
         widths: that rows may have.
         head_bytes: before the first row of data, in `head_lines` lines.
-        comments: lines of the head that are none of the table.
+        comments: lines of the head that are not part of the table.
     """
 
     separator: str

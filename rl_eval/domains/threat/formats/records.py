@@ -45,7 +45,7 @@ def record_blocks(
     Args:
         first_line: of the first block.
         quotes: whether cells in quotes may hold separators and line ends.
-        comment: how lines begin that are none; empty: no line is.
+        comment: how lines begin that are not records; empty: there are none.
 
     Raises:
         InputError: a record that is too long, such as one whose quote never closes.

@@ -26,7 +26,7 @@ class Layout:
         encoding: of text, such as `UTF-8`.
         separator: of cells; empty where the format has none.
         decimal: the sign before decimal places.
-        comments: lines before the header that are none of the table.
+        comments: lines before the header that are not part of the table.
         renamed: name in the file -> names of its columns, where a name is repeated or empty.
         declared: column -> what the format says that it holds.
         identifiers: columns that the format says to be numbers or texts without a meaning.

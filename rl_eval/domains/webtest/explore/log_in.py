@@ -23,7 +23,7 @@ def read_state(path: Path) -> dict[str, Any]:
     """Playwright's storage state from a file.
 
     Raises:
-        InputError: the file cannot be read, or is none.
+        InputError: the file cannot be read, or is not one.
     """
     try:
         with open(path, "rb", opener=only_regular) as file:

@@ -1,4 +1,4 @@
-"""The shop's database: one SQLite database in memory a copy, restored from a snapshot."""
+"""The shop's database: one SQLite database in memory per copy, restored from a snapshot."""
 
 from __future__ import annotations
 

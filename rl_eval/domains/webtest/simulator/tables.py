@@ -1,4 +1,4 @@
-"""Applications as arrays: one row an application, padded to the largest."""
+"""Applications as arrays: one row per application, padded to the largest."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Tables:
 
     @classmethod
     def empty(cls, count: int, limit: int) -> Tables:
-        """Tables for `count` applications with `limit` candidates a page."""
+        """Tables for `count` applications with `limit` candidates per page."""
         page, defect = (count, PAGES), (count, SITES)
         return cls(
             state=np.zeros(page, np.int16),

@@ -36,7 +36,7 @@ class TeamVector(SimulatedVector):
     The first T columns of an observation say whose turn it is; the rest is what that tester sees, and what all know.
 
     In training the infos of a round's last step have `outcomes_without`: for each tester, the outcomes of the other
-    testers' steps of the round, had that one done nothing. What the others did is taken to be the same.
+    testers' steps of the round, if that one had done nothing. What the others did is taken to be the same.
     """
 
     arrays: tuple[str, ...] = (*SimulatedVector.arrays, "turn")

@@ -81,7 +81,7 @@ def help_topic(visit: Visit) -> Response:
 
 @get("/status/{number}")
 def status(visit: Visit) -> Response:
-    """A sample page that has the status in its address: no failure, since it is what was asked for."""
+    """A sample page that has the status in its address: not a failure, since it is what was asked for."""
     number = visit.number("number")
     if number not in (403, 404, 500, 503):
         return not_found(visit)
