@@ -1,4 +1,4 @@
-"""The peer of `benchmarks.serving`: what one would write in an afternoon with FastAPI and onnxruntime."""
+"""The peer of `benchmarks.serving`: a simple handler with FastAPI and onnxruntime."""
 
 import sys
 

@@ -58,7 +58,7 @@ def _served(options: argparse.Namespace, folder: Path) -> Iterator[None]:
 
 
 def _hear_interrupts() -> None:
-    """A process that was begun in the background is born deaf to Ctrl-C."""
+    """A process that was started in the background ignores Ctrl-C from the start."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -37,7 +37,7 @@ class ProgressLine:
         unit: of the work that `update` counts.
         may_end_early: whether the work can end before `total`; the time left is then an upper limit.
         stream: stderr by default.
-        live: whether to move the cursor; the default is yes where the stream is a terminal and this is no child
+        live: whether to move the cursor; the default is yes where the stream is a terminal and this is not a child
             process (parallel jobs share a terminal, and would overwrite each other's line).
         clock: seconds, monotonic.
 
