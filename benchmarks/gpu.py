@@ -3,8 +3,8 @@
     python -m benchmarks.gpu [--device cuda] [--quick] [--json]
 
 Every line is one check, `ok` or `FAILED` with the reason, or one measurement; the exit status is 1 where a check
-failed. `--device cpu` runs all that needs no GPU, which shows that the script itself works. Nothing is written but a
-temporary folder.
+failed. `--device cpu` runs all that needs no GPU, which shows that the script itself works. Only a temporary
+folder is written.
 
 Checked: the first update gives the losses of the CPU; two runs give the same bytes; a resumed agent goes on to the same
 bytes; no gradient step of PPO or A2C waits for the GPU; `train.py hardware=gpu` ends, and its policy acts on the CPU;

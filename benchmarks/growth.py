@@ -1,4 +1,4 @@
-"""How time and memory grow with what there is more of: copies, weights, jobs of a sweep, episodes, runs in `outputs/`.
+"""How time and memory grow with the number of copies, weights, jobs of a sweep, episodes, and runs in `outputs/`.
 
     python -m benchmarks.growth [--only copies weights jobs episodes runs] [--repeats R] [--json]
 

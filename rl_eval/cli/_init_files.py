@@ -1,4 +1,4 @@
-"""The texts of the files that `rl-eval init` writes, besides the suite."""
+"""The texts of the files that `rl-eval init` writes, except for the suite."""
 
 from __future__ import annotations
 
