@@ -17,7 +17,14 @@ from rl_eval.production.recording import read_not_recording
 from rl_eval.production.store import Store
 from tests.production.served import ROOT, Loop
 
-FULL_DISK = "mkdir disk && mount -t tmpfs -o size=64k none disk && head -c 65536 /dev/zero > disk/zeros; exec {command}"
+FULL_DISK = "mkdir disk && mount -t tmpfs -o size=1m none disk && {before}; cat /dev/zero > disk/zeros; exec {command}"
+PARTS = """
+import pathlib
+from rl_eval.production.config import load_config
+from rl_eval.production.parts import open_parts
+with open_parts(load_config(pathlib.Path("p.yaml"))):
+    pass
+"""
 
 
 def needs_mounts():
@@ -27,25 +34,31 @@ def needs_mounts():
 
 @pytest.mark.verify
 @pytest.mark.parametrize(
-    ("command", "file"),
+    ("command", "is_there"),
     [
-        ("serve", "store.sqlite"), ("collect", "store.sqlite"), ("run", "store.sqlite"),
-        ("watch", "store.sqlite"), ("pause --reason x", "store.sqlite"), ("erase u", "store.sqlite"),
+        ("serve", False),
+        ("collect", False),
+        ("run", False),
+        ("run", True),
+        ("pause --reason x", True),
+        ("erase u", True),
     ],
-)  # fmt: skip
-def test_every_process_names_the_file_and_what_to_do(tmp_path, command, file):
+)
+def test_every_process_names_the_file_and_what_to_do(tmp_path, command, is_there):
+    """Those that create a store, and on a store that was there before the disk was full."""
     needs_mounts()
     (tmp_path / "p.yaml").write_text("name: test\nfolder: disk\nregistry: {path: ../registry}\n")
     name, *more = command.split()
     words = [sys.executable, "-m", "rl_eval.cli", "production", name, "p.yaml", *more]
+    before = shlex.join([sys.executable, "-c", PARTS]) if is_there else "true"
     done = subprocess.run(
-        ["unshare", "-Urm", "sh", "-c", FULL_DISK.format(command=" ".join(words))], cwd=tmp_path, text=True,
-        capture_output=True, timeout=120,
+        ["unshare", "-Urm", "sh", "-c", FULL_DISK.format(before=before, command=shlex.join(words))], cwd=tmp_path,
+        text=True, capture_output=True, timeout=120,
         env={**os.environ, "PYTHONPATH": str(ROOT), "RL_EVAL_PRIVACY_KEY": "k" * 32, "COLUMNS": "300"},
     )  # fmt: skip
     assert done.returncode == 2
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error:"))
-    assert f"disk/{file}" in line
+    assert "disk/store.sqlite" in line
     assert "0 KiB are left on its disk" in line
     assert "make room" in line
     assert "tried again" not in line
