@@ -18,7 +18,8 @@ from agents import policy
 from agents.action_masks import masked
 from agents.collect import add_reward_terms, check_finite, step_copies
 from agents.config import DQNConfig
-from agents.dqn import DQN, ITERATION_STEPS, CollectedSteps
+from agents.dqn import DQN, ITERATION_STEPS
+from agents.off_policy import CollectedSteps
 from agents.schedules import epsilon
 
 

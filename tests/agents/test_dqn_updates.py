@@ -57,7 +57,7 @@ def test_updates_sampled_together_equal_updates_sampled_one_by_one():
         agent.next_measurement = 10**9
         agents.append(agent)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("agents.dqn.DRAWN_ROWS", together)
+            patch.setattr("agents.off_policy.DRAWN_ROWS", together)
             iterate(agent, 4)
     first, second = (agent.learner.flat.parameter.detach() for agent in agents)
     assert agents[0].gradient_steps == agents[1].gradient_steps > 50
