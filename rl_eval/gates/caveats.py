@@ -8,9 +8,10 @@ from dataclasses import replace
 from rl_eval.domains import domain
 from rl_eval.errors import InputError
 from rl_eval.formatting import number, quantity
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.release import margin_note
 from rl_eval.gates.selection import BarePolicy
-from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_data import data_note, policy_data_note
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.run import Run

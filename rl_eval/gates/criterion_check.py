@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from rl_eval.errors import InputError
 from rl_eval.formatting import number, times
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.episode_buffer import EpisodeBuffer
-from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.metrics import Metric

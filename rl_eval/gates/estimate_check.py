@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from rl_eval.errors import InputError
 from rl_eval.formatting import number, quantity
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.criterion_check import CriterionCheck, describe_reference, reference_policies, reference_values
 from rl_eval.gates.episode_buffer import EpisodeBuffer
-from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_estimate
 from rl_eval.gates.worst_episodes import worst_episodes

@@ -12,6 +12,7 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import display_text
 from rl_eval.gates.caveats import with_caveats, with_data_notes
 from rl_eval.gates.controls import control_key, control_verdicts
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.held_out import check_held_out
@@ -24,7 +25,7 @@ from rl_eval.gates.premises import assumptions, with_premises
 from rl_eval.gates.release import unable_to_compare
 from rl_eval.gates.replay import replay_note
 from rl_eval.gates.selection import BarePolicy, PlayedEpisodes, Selection
-from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_data import as_the_suite_names_it
 from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironments
 from rl_eval.gates.training_commands import train_command

@@ -24,9 +24,9 @@ from rl_eval.evidence import (
 )
 from rl_eval.formatting import number, times
 from rl_eval.gates.compared import MAX_UNITS, PlayedUnits
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.criterion_check import CriterionCheck, reference_policies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
-from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_evidence
 from rl_eval.gates.worst_episodes import worst_episodes

@@ -10,9 +10,10 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.evidence import decide_over_runs, least_runs, power_note
 from rl_eval.formatting import number
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.criterion_check import blank_verdict
 from rl_eval.gates.selection import BarePolicy
-from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite import Suite
 from rl_eval.gates.verdict import CriterionVerdict, decide_by_estimate, decide_by_evidence
 from rl_eval.run import Run
 

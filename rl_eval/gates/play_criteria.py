@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rl_eval.errors import InputError
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.criterion_check import CriterionCheck
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.evidence_check import EvidenceCheck
 from rl_eval.gates.recorded_reference import RecordedReferenceCheck
-from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.policy import Perturbation
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from rl_eval.domains import domain
 from rl_eval.errors import InputError
 from rl_eval.formatting import display_text, number, quantity
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.selection import BarePolicy
-from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_data import PLACE, needs_data
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.override_text import override

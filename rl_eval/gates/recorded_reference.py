@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rl_eval.gates.compared import PlayedUnits
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.evidence_check import EvidenceCheck
-from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.rollout import Episodes
 

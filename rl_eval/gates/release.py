@@ -17,7 +17,8 @@ from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.formatting import display_text, number
 from rl_eval.gates.compared import Compared
-from rl_eval.gates.suite import Criterion, Suite, evidence_bounds, evidence_unit
+from rl_eval.gates.criterion import Criterion, evidence_bounds, evidence_unit
+from rl_eval.gates.suite import Suite
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.gates.verdict_file import read_suite_verdicts
 

@@ -23,8 +23,9 @@ from rl_eval.evidence import (
 )
 from rl_eval.evidence.ratio_metrics import RatioCounts
 from rl_eval.formatting import number, percent, times
+from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.evidence_check import EvidenceCheck
-from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_environment import SuiteEnvironment
 
 # Units that are drawn first; then as many as there were.
