@@ -8,7 +8,6 @@ in `_items`, the verdicts of a session in `_session`, what it prints in `_summar
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -150,14 +149,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     session = config.stash.get(SESSION, None)
     if session is not None:
         session.stop_workers()
-    if session is not None and session.shared is not None and session.owns_shared:
-        shutil.rmtree(session.shared, ignore_errors=True)
+        session.shared.remove()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Under xdist: name the folder where the workers share their verdicts."""
-    node.workerinput[SHARED] = str(node.config.stash[SESSION].share_with_workers())
+    node.workerinput[SHARED] = str(node.config.stash[SESSION].shared.make())
 
 
 @pytest.hookimpl(optionalhook=True)

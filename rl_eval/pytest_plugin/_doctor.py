@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from rl_eval.errors import InputError
-from rl_eval.formatting import display_text
+from rl_eval.formatting import display_text, short_path
+from rl_eval.pytest_plugin._cache_key import findings_key
+from rl_eval.pytest_plugin._shared_folder import SharedFolder
 
 MAX_FINDINGS = 2
+
+
+class Doctor:
+    """Looks at each run once per session, however many processes take part.
+
+    Args:
+        folder: where pytest was started.
+        cached: whether findings of an earlier session count, where nothing has changed since.
+    """
+
+    def __init__(self, shared: SharedFolder, folder: Path, *, cached: bool, trust: bool):
+        self._shared, self._folder, self._cached, self._trust = shared, folder, cached, trust
+        self._findings: dict[str, list[str]] = {}
+        self._shown: set[tuple[Path, str | None]] = set()
+
+    def new_findings_of(self, suite: Path, run: str | None) -> list[str]:
+        """The first findings on a run, for the first item of a suite that fails on it; empty for others."""
+        if (suite, run) in self._shown:
+            return []
+        self._shown.add((suite, run))
+        return self.findings_of(run)
+
+    def findings_of(self, run: str | None) -> list[str]:
+        """The first findings on a run; empty where a criterion has no run."""
+        if run is None:
+            return []
+        if run not in self._findings:
+            name = f"doctor-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
+            with self._shared.lock(name):
+                findings = self._shared.read(name)
+                if findings is None:
+                    findings = self._compute(run)
+                    self._shared.write(name, findings)
+                self._findings[run] = findings
+        return self._findings[run]
+
+    def _compute(self, run: str) -> list[str]:
+        from rl_eval.gates import verdict_cache
+
+        folder = short_path(self._folder / verdict_cache.FOLDER)
+        key = findings_key(run) if self._cached else None
+        if key is not None and (findings := verdict_cache.read_findings(folder, key)) is not None:
+            return findings
+        findings = first_findings(Path(run), trust=self._trust)
+        if key is not None:
+            verdict_cache.write(folder, key, {"findings": findings})
+        return findings
 
 
 def first_findings(run: Path, *, trust: bool) -> list[str]:

@@ -96,7 +96,7 @@ class SuiteItem(pytest.Item):
         """Fail where the criterion is not passed."""
         assert self._verdict is not None
         if self._verdict.decision != "PASS":
-            findings = self.config.stash[SESSION].new_findings_of(self.suite, self._verdict.run)
+            findings = self.config.stash[SESSION].doctor.new_findings_of(self.suite.path, self._verdict.run)
             pytest.fail("\n".join([self._sentence(), *self._episodes(), *findings]), pytrace=False)
 
     def _sentence(self) -> str:

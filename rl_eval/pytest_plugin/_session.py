@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,9 +16,10 @@ import pytest
 from rl_eval.errors import InputError, failure
 from rl_eval.formatting import display_text, short_path
 from rl_eval.pytest_plugin import _train_missing
-from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
-from rl_eval.pytest_plugin._doctor import first_findings
+from rl_eval.pytest_plugin._cache_key import verdict_key
+from rl_eval.pytest_plugin._doctor import Doctor
 from rl_eval.pytest_plugin._run_by_word import WORDS, run_by_word
+from rl_eval.pytest_plugin._shared_folder import SharedFolder
 from rl_eval.pytest_plugin._sudden_exit import refused_exits
 
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ class GateSession:
     def __init__(self, config: pytest.Config):
         self._config = config
         self._verdicts: dict[Path, SuiteVerdict] = {}
-        self._findings: dict[str, list[str]] = {}
-        self._shown: set[tuple[Path, str | None]] = set()
         self._selections: dict[Path, Selection] = {}
         self.deselected: list[str] = []
         self._costs: dict[Path, str] = {}
@@ -61,10 +58,13 @@ class GateSession:
         if config.getoption("rl_eval_machine") or config.getoption("rl_eval_prices"):
             self._rate  # noqa: B018  # a mistake in them is reported before anything is judged
         self._release  # noqa: B018  # as above
-        self.owns_shared = False
-        folder = getattr(config, "workerinput", {}).get(SHARED)
-        # a worker on another machine cannot see the folder, and judges by itself
-        self.shared: Path | None = Path(folder) if folder and Path(folder).is_dir() else None
+        self.shared = SharedFolder(getattr(config, "workerinput", {}).get(SHARED))
+        self.doctor = Doctor(
+            self.shared,
+            config.invocation_params.dir,
+            cached=config.getoption("rl_eval_gate_cache") == "on",
+            trust=config.getoption("rl_eval_trust"),
+        )
 
     @cached_property
     def _release(self) -> Release | None:
@@ -84,12 +84,6 @@ class GateSession:
         return chosen_machine(
             read_prices(self.path(prices) if prices else None), self._config.getoption("rl_eval_machine"), gpu=None
         )
-
-    def share_with_workers(self) -> Path:
-        """A private folder of this session, made on first use."""
-        if self.shared is None:
-            self.shared, self.owns_shared = Path(tempfile.mkdtemp(prefix="rl_eval-")), True
-        return self.shared
 
     def require_known_places(self, suites: Iterable[Suite]) -> None:
         """Refuse a name in `--rl-data` that no collected suite has.
@@ -146,9 +140,9 @@ class GateSession:
     def verdict_of(self, suite: Suite) -> SuiteVerdict:
         """The verdict of a suite, from this process, from another, or by judging now."""
         if suite.path not in self._verdicts:
-            key = _key(suite)
-            with self._lock(key):
-                self._verdicts[suite.path] = self._read_shared(key) or self._evaluate(suite, key)
+            name = f"verdict-{_key(suite)}"
+            with self.shared.lock(name):
+                self._verdicts[suite.path] = self._read_shared(name) or self._evaluate(suite, name)
         return self._verdicts[suite.path]
 
     def verdicts(self) -> list[SuiteVerdict]:
@@ -156,19 +150,16 @@ class GateSession:
         from rl_eval.gates import SuiteVerdict
 
         found = {verdict.file: verdict for verdict in self._verdicts.values()}
-        for file in sorted(self.shared.glob("*.json")) if self.shared else ():
-            values = json.loads(file.read_text())
-            if not isinstance(values, list):  # doctor's findings
-                verdict = SuiteVerdict.from_json(values)
-                found.setdefault(verdict.file, verdict)
+        for values in self.shared.read_all("verdict-"):
+            verdict = SuiteVerdict.from_json(values)
+            found.setdefault(verdict.file, verdict)
         return [found[name] for name in sorted(found)]
 
     def cost_of(self, suite: Suite) -> str:
         """What it took to judge a suite in this session; empty if its verdict is from another."""
-        if suite.path not in self._costs and self.shared:
-            file = self.shared / f"{_key(suite)}.cost"
-            self._costs[suite.path] = file.read_text() if file.exists() else ""
-        return self._costs.get(suite.path, "")
+        if suite.path not in self._costs:
+            self._costs[suite.path] = self.shared.read(f"cost-{_key(suite)}") or ""
+        return self._costs[suite.path]
 
     @contextmanager
     def _counted(self, suite: Suite) -> Iterator[None]:
@@ -178,62 +169,15 @@ class GateSession:
         started = time.perf_counter()
         yield
         text = self._costs[suite.path] = cost_text(self._rate.cost(time.perf_counter() - started))
-        if self.shared:
-            (self.shared / f"{_key(suite)}.cost").write_text(text)
+        self.shared.write(f"cost-{_key(suite)}", text)
 
-    def new_findings_of(self, suite: Suite, run: str | None) -> list[str]:
-        """The first findings of doctor on a run, for the first item of a suite that fails on it; empty for others."""
-        if (suite.path, run) in self._shown:
-            return []
-        self._shown.add((suite.path, run))
-        return self.findings_of(run)
-
-    def findings_of(self, run: str | None) -> list[str]:
-        """The first findings of doctor on a run, computed once per session; empty where a criterion has no run."""
-        if run is None:
-            return []
-        if run not in self._findings:
-            key = f"doctor-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
-            with self._lock(key):
-                file = self.shared / f"{key}.json" if self.shared else None
-                if file and file.exists():
-                    self._findings[run] = json.loads(file.read_text())
-                else:
-                    self._findings[run] = self._compute_findings(run)
-                    if file:
-                        file.write_text(json.dumps(self._findings[run]))
-        return self._findings[run]
-
-    def _compute_findings(self, run: str) -> list[str]:
-        """The first findings; from an earlier session where nothing has changed since."""
-        from rl_eval.gates import verdict_cache
-
-        folder = self.path(verdict_cache.FOLDER)
-        key = findings_key(run) if self._config.getoption("rl_eval_gate_cache") == "on" else None
-        if key is not None and (findings := verdict_cache.read_findings(folder, key)) is not None:
-            return findings
-        findings = first_findings(Path(run), trust=self._config.getoption("rl_eval_trust"))
-        if key is not None:
-            verdict_cache.write(folder, key, {"findings": findings})
-        return findings
-
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        if self.shared is None:
-            yield
-            return
-        from filelock import FileLock
-
-        with FileLock(self.shared / f"{name}.lock"):
-            yield
-
-    def _read_shared(self, key: str) -> SuiteVerdict | None:
+    def _read_shared(self, name: str) -> SuiteVerdict | None:
         from rl_eval.gates import SuiteVerdict
 
-        file = self.shared / f"{key}.json" if self.shared else None
-        return SuiteVerdict.from_json(json.loads(file.read_text())) if file and file.exists() else None
+        values = self.shared.read(name)
+        return None if values is None else SuiteVerdict.from_json(values)
 
-    def _evaluate(self, suite: Suite, key: str) -> SuiteVerdict:
+    def _evaluate(self, suite: Suite, name: str) -> SuiteVerdict:
         from rl_eval.gates import NoRunError, judged_lines, require_needs, suite_error
 
         try:
@@ -254,8 +198,7 @@ class GateSession:
             raise
         except (Exception, SystemExit) as error:  # remembered, as any other reason
             verdict = suite_error(suite, f"{suite.label} cannot be judged: {failure(error)}")
-        if self.shared:
-            (self.shared / f"{key}.json").write_text(json.dumps(verdict.to_json()))
+        self.shared.write(name, verdict.to_json())
         return verdict
 
     def _cached_verdict(self, suite: Suite, selection: Selection) -> SuiteVerdict:
@@ -311,7 +254,7 @@ class GateSession:
             return replace(named_runs(suite, paths), reasons=tuple(reason for _, reason in chosen.values()))
         if not self._config.getoption("rl_eval_train_missing"):
             return newest_group(suite, outputs)
-        with self._lock("train"):  # two suites may want the same runs
+        with self.shared.lock("train"):  # two suites may want the same runs
             try:
                 selection = newest_group(suite, outputs)
             except InputError:
@@ -327,7 +270,7 @@ class GateSession:
 
 
 def _key(suite: Suite) -> str:
-    """The name of a suite's files in the folder that workers share."""
+    """Names a suite in what workers share."""
     return hashlib.sha256(str(suite.path).encode()).hexdigest()[:16]
 
 
