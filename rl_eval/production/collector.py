@@ -17,6 +17,7 @@ from rl_eval.production.alive import beat
 from rl_eval.production.clock import SteadyClock
 from rl_eval.production.clock_check import ClockError, check_clock, note_time
 from rl_eval.production.config import ProductionConfig
+from rl_eval.production.heartbeats import Heartbeat
 from rl_eval.production.keyed_store import open_store
 from rl_eval.production.quality import QualityFilter, Shapes
 from rl_eval.production.queues import Message, Queue, QueueError, open_queue
@@ -52,10 +53,11 @@ class Collector:
 
     def run(self, stop: threading.Event, wait_s: float = 0.2) -> None:
         """Collect until `stop` is set; what is away is waited for, with one sentence in the log."""
-        failing = ""
+        failing, heartbeat = "", Heartbeat(self._store, "collector")
         while not stop.is_set():
             beat()
             try:
+                heartbeat.beat()
                 self.maintain()
                 done = self.step(wait_s)
                 if failing:

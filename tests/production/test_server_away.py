@@ -42,7 +42,7 @@ def test_where_the_registry_is_away_the_server_goes_on_and_says_so_once(loop, ca
     loop.registry.write(loop.runs, champion=2)
     loop.follower.look()
     assert loop.decide()["policy_version"] == "2"
-    assert "answer again; it is over that the versions stay as they are" in caplog.text
+    assert "registry and store answer again; it is over that the versions stay as they are" in caplog.text
 
 
 def test_where_the_store_is_away_at_the_start_the_champion_serves_alone(loop, monkeypatch, caplog):
@@ -74,7 +74,45 @@ def test_a_queue_that_cannot_be_counted_is_said_once_and_changes_nothing_else(lo
     for _ in range(3):
         loop.follower.look()  # not counted, so nothing is known about the queue
     assert caplog.text.count("the queue is away") == 1
-    assert "answer again" not in caplog.text
+    assert "again" not in caplog.text
+
+
+def test_a_queue_that_is_still_away_is_not_said_to_answer(loop, monkeypatch, caplog):
+    """At first a failure of counting, since it has just taken records; then that nothing is recorded."""
+
+    def away():
+        raise QueueError("the queue is away")
+
+    monkeypatch.setattr("rl_eval.production.server.follower.COUNT_S", 0.0)
+    loop.decide(unit="a")
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.queue, "waiting", away)
+        loop.follower.look()
+        patched.setattr("rl_eval.production.server.recorder.IDLE_S", 0.0)
+        for _ in range(3):
+            loop.follower.look()
+        assert caplog.text.count("older counts of decisions: the queue is away") == 1
+        assert "decisions are served and not recorded" in caplog.text
+        assert "again" not in caplog.text
+    loop.follower.look()
+    assert "queue and store answer again; it is over that the status page has older counts" in caplog.text
+    assert "decisions are recorded again" in caplog.text
+
+
+def test_a_queue_from_which_nothing_could_be_removed_is_asked_again_within_minutes(loop, monkeypatch, caplog):
+    def away(before):
+        raise QueueError("the queue is away")
+
+    monkeypatch.setattr("rl_eval.production.server.follower.NOTE_S", 0.0)
+    loop.follower._removed = float("-inf")
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.queue, "remove_old", away)
+        for _ in range(3):
+            loop.follower.look()
+    assert caplog.text.count("nothing is removed from the queue: the queue is away") == 1
+    assert "again" not in caplog.text
+    loop.follower.look()
+    assert "queue and store answer again; it is over that nothing is removed from the queue" in caplog.text
 
 
 def test_without_a_champion_it_is_not_ready_and_then_it_is(runs, tmp_path):

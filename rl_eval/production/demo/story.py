@@ -29,6 +29,7 @@ def write_story(path: Path, story: Story, parts: Parts) -> Path:
         InputError: it cannot be written.
     """
     config, figures = parts.config, read_figures(parts, parts.clock())
+    figures.alive = {}  # its processes have ended, as they should
     html = pages.render(
         "demo.html",
         title="Learning in production: the demo",

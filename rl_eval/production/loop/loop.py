@@ -1,12 +1,16 @@
 """`Loop`: one turn after the other. Each phase is tried in each turn, and one that fails leaves the others alone.
 
+Trainings and measurements take minutes. Meanwhile a thread goes on with human review and with the signs of life.
+
 Everything that a turn does is in the store, the registry or the audit log before the next begins, so the process may
 end anywhere: the next one reads where things are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +18,7 @@ from rl_eval.errors import InputError
 from rl_eval.production.alive import beat
 from rl_eval.production.canary.controller import Controller
 from rl_eval.production.canary.evidence import Decision
+from rl_eval.production.heartbeats import Heartbeat
 from rl_eval.production.loop import improvement, reviews
 from rl_eval.production.loop.starting import Starter
 from rl_eval.production.loop.training import Trained, run_training
@@ -55,17 +60,42 @@ class Loop:
             parts.store, parts.registry, parts.audit, parts.config.rollout, parts.steady, parts.clock
         )
         self.starter = Starter(parts)
+        self._heartbeat = Heartbeat(parts.store, "loop")
         self._say, self._printed = say, dict[str, str]()
 
     def turn(self) -> Turn:
         """One pass over all phases."""
         turn = Turn()
-        beat()
+        self._beat()
         self._phase(turn, "roll-out", self._roll_out)
-        self._phase(turn, "training", self._train)
+        with self._meanwhile(turn):
+            self._phase(turn, "training", self._train)
+            self._phase(turn, "improvement", lambda _: improvement.measure_champion(self.parts))
         self._phase(turn, "review", self._review)
-        self._phase(turn, "improvement", lambda _: improvement.measure_champion(self.parts))
         return turn
+
+    @contextlib.contextmanager
+    def _meanwhile(self, turn: Turn) -> Iterator[None]:
+        """Go on with what does not wait for a training, as often as there would be a turn."""
+        ended = threading.Event()
+
+        def repeat() -> None:
+            while not ended.wait(self.parts.config.loop.turn):
+                self._beat()
+                self._phase(turn, "review", self._review)
+
+        thread = threading.Thread(target=repeat, daemon=True, name="review")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _beat(self) -> None:
+        beat()
+        with contextlib.suppress(InputError):  # of a store that is away, which the page says
+            self._heartbeat.beat()
 
     def _phase(self, turn: Turn, name: str, act: Callable[[Turn], Any]) -> None:
         try:
@@ -106,11 +136,11 @@ class Loop:
         if training is None:
             return
         self._say(f"training {training.id} ({training.kind}) on {training.experiences:,} experiences")
-        turn.trained = run_training(self.parts, training, beat)
+        turn.trained = run_training(self.parts, training, self._beat)
         self._say(turn.trained.sentence)
 
     def _review(self, turn: Turn) -> None:
-        turn.asked = reviews.update_queue(self.parts, self.parts.clock())
+        turn.asked += reviews.update_queue(self.parts, self.parts.clock())
 
 
 def _step_figures(controller: Controller) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from rl_eval.production.canary.calls import report_calls
 from rl_eval.production.canary.evidence import Calls
 from rl_eval.production.clock_check import NOTE_S, check_clock, note_time
 from rl_eval.production.collector import SHAPES
+from rl_eval.production.heartbeats import Heartbeat
 from rl_eval.production.recording import report_recording
 from rl_eval.production.registered_policy import Versions, load_policy
 from rl_eval.production.registry import RegistryError
@@ -54,6 +55,7 @@ class Follower:
         self._failing: dict[str, str] = {}  # what follows from a failure -> the failure
         self._shapes_written = False
         self._name = secrets.token_hex(8)  # of this process
+        self._heartbeat = None if store is None else Heartbeat(store, "server")
         self._reported: dict[str, Calls] = {}
         self._counted = self._recorded = self._noted = self._removed = float("-inf")
 
@@ -65,14 +67,15 @@ class Follower:
     def look(self) -> None:
         """Follow once; a failure is logged once and changes nothing."""
         self._attempt("the versions stay as they are", self._follow)
+        self._attempt("the status page does not know that this server is alive", self._beat)
         self._attempt("the status page has older counts of decisions", self._count)
         self._attempt("the status page does not say whether this server records", self._report_recording)
         self._attempt("nothing is removed from the queue", self._remove)
 
-    def _attempt(self, consequence: str, step: Callable[[], bool]) -> None:
-        """Do a step that says whether it could tell that all it needs is there."""
+    def _attempt(self, consequence: str, step: Callable[[], str]) -> None:
+        """Do a step that says which parts answered; empty where it could not tell that all it needs is there."""
         try:
-            whole = step()
+            answers = step()
         except (InputError, OSError) as error:
             if isinstance(error, WrongKeyError | WrongPolicyError):  # of a store that was away when the server started
                 self._server.refused = str(error)
@@ -80,17 +83,17 @@ class Follower:
                 log.warning("%s: %s", consequence, error)
             self._failing[consequence] = reason
             return
-        if whole and self._failing.pop(consequence, ""):
-            log.warning("registry, store and queue answer again; it is over that %s", consequence)
+        if answers and self._failing.pop(consequence, ""):
+            log.warning("%s again; it is over that %s", answers, consequence)
 
-    def _follow(self) -> bool:
+    def _follow(self) -> str:
         try:
             return self._follow_aliases()
         except (InputError, OSError) as error:
             self._server.unserved = f"no version is served, since {_cause(error)}: see the log of this server"
             raise
 
-    def _follow_aliases(self) -> bool:
+    def _follow_aliases(self) -> str:
         try:
             # The row first: who completes a roll-out moves the aliases before the row ends, so a row that is older
             # than the aliases gives nobody a version that all units have left already.
@@ -105,7 +108,7 @@ class Follower:
         assigned = assignment(row, self._registry.aliases())
         if assigned.champion is None:
             self._server.unserved = NO_CHAMPION
-            return True
+            return self._answers("registry")
         champion = self._arm(assigned.champion)
         self._write_shapes(champion)
         challenger = None
@@ -123,7 +126,11 @@ class Follower:
         for number in set(self._arms) - {assigned.champion, assigned.challenger}:
             del self._arms[number]
             shutil.rmtree(self._folder / str(number), ignore_errors=True)
-        return True
+        return self._answers("registry")
+
+    def _answers(self, part: str) -> str:
+        """That a part answers, and the store, where this server has one."""
+        return f"the {part} answers" if self._store is None else f"{part} and store answer"
 
     def _challenger(self, number: int, champion: Arm) -> Arm | None:
         """The challenger; None where it cannot be served, which is logged once."""
@@ -161,16 +168,17 @@ class Follower:
             raise InputError("the store holds experience of other observations or actions: name another store")
         self._shapes_written = bool(stored.number) or self._store.swap_document(0, body, SHAPES)
 
-    def _count(self) -> bool:
+    def _count(self) -> str:
         self._server.queue.sync()
         elapsed = time.monotonic()
-        whole = elapsed - self._counted >= COUNT_S
+        found, whole = None, elapsed - self._counted >= COUNT_S
         if whole:
             self._counted = elapsed
-            if (found := self._server.recorder.waiting()) is not None:
+            if (found := self._server.recorder.waiting()) is not None:  # the queue answers
                 self._server.waiting, self._server.oldest = found
+        answers = "" if found is None else self._answers("queue")
         if self._store is None:
-            return whole
+            return answers
         counts = {
             version: Calls(one.decisions, one.errors, one.slow)
             for version, one in list(self._server.arm_counts.items())
@@ -180,31 +188,35 @@ class Follower:
         if whole:
             self._server.collected = self._store.counts()
             report_served(self._store, self._name, self._server.served)
-        return whole
+        return answers
 
-    def _report_recording(self) -> bool:
+    def _beat(self) -> str:
+        return "the store answers" if self._heartbeat is not None and self._heartbeat.beat() else ""
+
+    def _report_recording(self) -> str:
         elapsed = time.monotonic()
         if self._store is None or elapsed - self._recorded < COUNT_S:
-            return False
+            return ""
         recorder = self._server.recorder
         report_recording(self._store, self._name, self._server.clock.now(), recorder.failing, recorder.since)
         self._recorded = elapsed
-        return True
+        return "the store answers"
 
-    def _remove(self) -> bool:
+    def _remove(self) -> str:
         """Remove old messages once an hour, so that nothing is kept for longer where no collector runs."""
         elapsed = time.monotonic()
         if elapsed - self._noted < NOTE_S:
-            return False
+            return ""
         now, retention = self._server.clock.now(), self._server.config.privacy.retention
         if self._store is not None:
             check_clock(self._store, now, retention)
             note_time(self._store, now)
         self._noted = elapsed
-        if elapsed - self._removed >= REMOVAL_S:
-            self._removed = elapsed
-            self._server.queue.remove_old(now - retention)
-        return True
+        if elapsed - self._removed < REMOVAL_S:
+            return "" if self._store is None else "the store answers"
+        self._server.queue.remove_old(now - retention)
+        self._removed = elapsed
+        return self._answers("queue")
 
 
 def _cause(error: Exception) -> str:

@@ -142,6 +142,18 @@ class Database:
             sentence = f"{self.label} cannot be used ({reason}): nothing of this was kept; it is tried again"
             raise UnavailableError(sentence, reason) from error
 
+    def now(self) -> float:
+        """Seconds since 1970 by the clock of the database: one clock for all processes that use it.
+
+        Raises:
+            UnavailableError: the database is away.
+        """
+        clock = (
+            "(julianday('now') - 2440587.5) * 86400.0" if self.is_sqlite else "extract(epoch FROM clock_timestamp())"
+        )
+        with self.reading() as connection:
+            return float(connection.execute(text(f"SELECT {clock}")).scalar_one())
+
     def create(self, tables: MetaData) -> None:
         """Create the tables that are missing."""
         with self.writing() as connection:

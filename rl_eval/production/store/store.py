@@ -146,6 +146,10 @@ class Store:
         with self.database.writing() as connection:
             return documents.swap(connection, name, number, body)
 
+    def now(self) -> float:
+        """Seconds since 1970 by the clock of the store."""
+        return self.database.now()
+
     def ingest(self, records: Sequence[Record], judge: Judge, received: float) -> Counter[str]:
         """Store records once; see `rl_eval.production.store.ingest.ingest`."""
         with self.database.writing() as connection:

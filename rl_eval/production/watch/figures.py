@@ -16,6 +16,7 @@ from rl_eval.production.audit.entries import MAX_LINE, Entry, parse
 from rl_eval.production.canary.row import Row
 from rl_eval.production.clock_check import ClockError, check_clock
 from rl_eval.production.disk import Disk, disk_of
+from rl_eval.production.heartbeats import GONE_S, Alive, Kind, read_alive
 from rl_eval.production.parts import Parts
 from rl_eval.production.recording import NotRecording, read_not_recording
 from rl_eval.production.registry import CHALLENGER, CHAMPION
@@ -53,6 +54,7 @@ class Figures:
         at: seconds since 1970.
         faults: part -> why it could not be read.
         disks: embedded part -> its disk.
+        alive: kind of process -> how many are alive, and the latest sign of life; empty where it is not known.
         not_recording: servers that decide without recording.
         clock: why the clock may be wrong; empty where it may be right.
         aliases: alias -> number.
@@ -72,6 +74,7 @@ class Figures:
     at: float
     faults: dict[str, str] = field(default_factory=dict)
     disks: dict[str, Disk] = field(default_factory=dict)
+    alive: Mapping[Kind, Alive] = field(default_factory=dict)
     not_recording: Sequence[NotRecording] = ()
     clock: str = ""
     aliases: Mapping[str, int] = field(default_factory=dict)
@@ -102,6 +105,11 @@ class Figures:
     def challenger(self) -> int | None:
         """The number of the version that is rolled out."""
         return self.aliases.get(CHALLENGER)
+
+    @property
+    def gone(self) -> list[Kind]:
+        """The kinds of process of which none is alive."""
+        return [kind for kind, alive in self.alive.items() if alive.age is None or alive.age >= GONE_S]
 
     @property
     def full(self) -> list[str]:
@@ -141,6 +149,7 @@ def read_figures(parts: Parts, now: float) -> Figures:
         figures.improvement = store.document(IMPROVEMENT).body.get("champions", [])
         figures.reviews = review_queue.counts(store)
         figures.reviewed = review_queue.waiting(store, SHOWN_REVIEWS)
+        figures.alive = read_alive(store)
         figures.not_recording = read_not_recording(store, now)
         try:
             check_clock(store, now, parts.config.privacy.retention)

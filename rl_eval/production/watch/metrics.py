@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -50,6 +51,13 @@ class _Metrics(Collector):
 
 
 def _of_store(figures: Figures) -> Iterator[Metric]:
+    processes = GaugeMetricFamily(f"{LOOP}_processes", "Processes that are alive, by kind.", labels=("process",))
+    meaning = "Since the latest sign of life of a kind of process; infinite where there was none."
+    seconds = GaugeMetricFamily(f"{LOOP}_alive_seconds", meaning, labels=("process",))
+    for process, alive in figures.alive.items():
+        processes.add_metric((process,), alive.count)
+        seconds.add_metric((process,), math.inf if alive.age is None else alive.age)
+    yield from (processes, seconds)
     meaning = "Servers that decide without recording."
     yield GaugeMetricFamily(f"{LOOP}_not_recording_servers", meaning, value=len(figures.not_recording))
     meaning = "1 where the clock is later than the last note of a process by more than the retention."

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from rl_eval import __version__
 from rl_eval.cost import Cost, money_text
 from rl_eval.formatting import escape_controls, percent, whole_words
+from rl_eval.production.heartbeats import Kind
 from rl_eval.production.review_queue import Review
 from rl_eval.production.states import RUNNING
 from rl_eval.production.watch.figures import PARTS, SHOWN_REVIEWS, Figures
@@ -61,6 +62,8 @@ def status_values(figures: Figures, steps: Sequence[float], shadow: bool) -> dic
         "figures": figures,
         "parts": PARTS,
         "headline": headline(figures),
+        "processes": [(kind, PROCESSES[kind][0]) for kind in figures.alive],
+        "loop_gone": _gone_sentence(figures, "loop"),
         "steps": _steps(figures, steps, shadow),
         "difference_chart": _difference_chart(figures),
         "improvement": _improvement(figures),
@@ -116,6 +119,8 @@ def headline(figures: Figures) -> dict[str, str]:
     if figures.full:
         sentence = f"The disk of {', '.join(figures.full)} is full, and decisions may be served without being recorded."
         return {"kind": "FAIL", "word": "Disk full", "sentence": f"{sentence} Make room; the processes then go on."}
+    if figures.gone and champion is not None:
+        return _gone(figures)
     if figures.not_recording:
         first, count = figures.not_recording[0], len(figures.not_recording)
         servers = f"{count} server{'s' if count > 1 else ''}"
@@ -136,6 +141,32 @@ def headline(figures: Figures) -> dict[str, str]:
         sentence = f"Champion {champion} serves; version {row.challenger} {share}. {last}"
         return {"kind": "INCONCLUSIVE", "word": word, "sentence": sentence}
     return {"kind": "PASS", "word": f"Version {champion} serves", "sentence": "All units get it."}
+
+
+# Kind of process -> its name, what nobody does without one, and the command that starts one.
+PROCESSES: Mapping[str, tuple[str, str, str]] = {
+    "loop": ("control loop", "nobody trains, proves, promotes or rolls back", "run"),
+    "server": ("server", "nobody decides", "serve"),
+    "collector": ("collector", "decisions and rewards stay in the queue, and nothing counts them", "collect"),
+}
+
+
+def _gone(figures: Figures) -> dict[str, str]:
+    names = [PROCESSES[kind][0] for kind in figures.gone]
+    sentences = [sentence for kind in figures.gone if (sentence := _gone_sentence(figures, kind))]
+    if "loop" in figures.gone and figures.rollout.state in RUNNING:
+        sentences.append("The figures of the roll-out are as old.")
+    return {"kind": "FAIL", "word": f"No {' and no '.join(names)}", "sentence": " ".join(sentences)}
+
+
+def _gone_sentence(figures: Figures, kind: Kind) -> str:
+    """What it means that no process of a kind is alive; empty where one is."""
+    if kind not in figures.gone:
+        return ""
+    name, meaning, command = PROCESSES[kind]
+    age = figures.alive[kind].age
+    since = "has worked yet" if age is None else f"has worked for {html_page.duration(age)}"
+    return f"No {name} {since}: {meaning}. Start one: rl-eval production {command} CONFIG."
 
 
 def _steps(figures: Figures, steps: Sequence[float], shadow: bool) -> list[tuple[str, bool]]:

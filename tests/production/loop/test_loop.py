@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from rl_eval.errors import InputError
-from rl_eval.production import review_queue
+from rl_eval.production import heartbeats, review_queue
 from rl_eval.production.audit import verify
 from rl_eval.production.config import load_config
 from rl_eval.production.loop import reviews
@@ -23,6 +23,7 @@ from rl_eval.production.queues.later import AGAIN_S
 from rl_eval.production.registry import Lineage
 from rl_eval.production.review import ReviewBound
 from rl_eval.production.review_queue import Review
+from rl_eval.production.store import Training
 from rl_eval.production.watch.figures import audit_tail, read_figures
 from tests.production.loop.traffic import SECTIONS, collect, events
 from tests.production.served import write_config
@@ -226,3 +227,38 @@ def test_the_process_touches_its_file_and_ends_after_its_turns(tmp_path, monkeyp
     assert (tmp_path / "alive").exists()
     assert len(said) == 1
     assert "has no champion" in said[0]
+
+
+def test_reviews_and_signs_of_life_go_on_while_a_training_runs(parts, runs, monkeypatch):
+    """The training here ends once a person was asked about a decision that came after its start."""
+    parts.registry.register(runs / "one", Lineage("data"))
+    parts.registry.move({"champion": 1})
+    values = {**ReviewBound(math.inf, 0.05, 0.05, 400, 0, 0).to_json(), "champion": 1, "policy": None, "rewards": 0}
+    parts.store.swap_document(0, values, "review_bound")
+    section = parts.config.loop.model_copy(update={"turn": 0.01})
+    quick = dataclasses.replace(parts, clock=lambda: 1e9, config=parts.config.model_copy(update={"loop": section}))
+    reviews.update_queue(quick, 1e9)
+    monkeypatch.setattr(heartbeats, "BEAT_S", 0.0)
+    seen = []
+
+    def training(*_):
+        collect(parts, 5, at=1e9 + 1)
+        beaten = read_signs(parts)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and (len(seen) < 5 or read_signs(parts) == beaten):
+            seen[:] = review_queue.waiting(parts.store, 10)
+            time.sleep(0.01)
+        seen.append(read_signs(parts) != beaten)
+        raise InputError("it is over")
+
+    loop = Loop(quick, lambda _: None)
+    monkeypatch.setattr(loop.starter, "due", lambda: Training(1, "daily", "me", "running", 1e9, None, 0, 0, 5))
+    monkeypatch.setattr("rl_eval.production.loop.loop.run_training", training)
+    turn = loop.turn()
+    assert turn.failures == {"training": "it is over"}
+    assert (len(seen), seen[-1], turn.asked) == (6, True, 5)
+    assert not [thread for thread in threading.enumerate() if thread.name == "review"]
+
+
+def read_signs(parts):
+    return parts.store.document(heartbeats.DOCUMENT).body["loop"]["latest"]

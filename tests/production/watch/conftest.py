@@ -7,6 +7,7 @@ import pytest
 
 from rl_eval.production import review_queue
 from rl_eval.production.config import load_config
+from rl_eval.production.heartbeats import KINDS, Heartbeat
 from rl_eval.production.parts import open_parts
 from rl_eval.production.registry import Lineage
 from rl_eval.production.review import ReviewBound
@@ -51,6 +52,8 @@ def full(parts):
     review_queue.ask(store, [Review("d-1", 1e9, "1", 0, 0.41), Review("d-2", 1e9 + 1, "1", 1, None)])
     store.swap_document(0, {"due": "drift"}, "trigger")
     parts.audit.append("trigger", HOSTILE, {"training": 1})
+    for kind in KINDS:
+        assert Heartbeat(store, kind).beat()
     return parts
 
 

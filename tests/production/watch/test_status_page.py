@@ -1,9 +1,15 @@
 """The status page, on real parts in a folder."""
 
+import re
+
+import pytest
+
 from rl_eval.formatting import whole_words
+from rl_eval.production import heartbeats
 from rl_eval.production.canary.row import Row
 from rl_eval.production.clock_check import note_time
 from rl_eval.production.disk import LEAST_BYTES, Disk
+from rl_eval.production.heartbeats import DOCUMENT, GONE_S, Alive, Heartbeat, read_alive
 from rl_eval.production.recording import STALE_S, read_not_recording, report_recording
 from rl_eval.production.watch import figures as watched
 from rl_eval.production.watch import pages
@@ -124,3 +130,51 @@ def test_a_clock_that_may_be_wrong_is_red(full):
     assert headline["word"] == "Clock in doubt"
     assert "erase CONFIG --old" in headline["sentence"]
     assert "rl_eval_loop_clock_in_doubt 1.0" in metrics
+
+
+def later(full, monkeypatch, seconds):
+    """So much later by the store's clock, no process has given a sign of life."""
+    now = full.store.now() + seconds
+    monkeypatch.setattr(full.store, "now", lambda: now)
+
+
+def test_processes_that_are_gone_are_red_with_what_that_means(full, monkeypatch):
+    assert "1 control loop</li>" in pages.status_page(read_figures(full, 2e9), [0.1])
+    later(full, monkeypatch, 90.0)
+    Heartbeat(full.store, "server").beat()
+    headline, html, metrics = red(full)
+    assert headline["word"] == "No control loop and no collector"
+    sentence = re.sub(r"\s1\smin\s\d+\ss:", " 1 min:", headline["sentence"])
+    assert "No control loop has worked for 1 min: nobody trains, proves, promotes or rolls back" in sentence
+    assert "rl-eval production run CONFIG" in sentence
+    assert "The figures of the roll-out are as old." in sentence
+    assert "These figures are as old." in html
+    assert 'part-away">no control loop<' in html
+    assert 'part-up">1 server<' in html
+    values = {line.partition("}")[0]: float(line.rpartition(" ")[2]) for line in metrics if "alive_seconds{" in line}
+    assert values['rl_eval_loop_alive_seconds{process="loop"'] > 89
+    assert values['rl_eval_loop_alive_seconds{process="server"'] == 0.0
+    assert 'rl_eval_loop_processes{process="loop"} 0.0' in metrics
+    Heartbeat(full.store, "loop").beat()
+    Heartbeat(full.store, "collector").beat()
+    assert pages.headline(read_figures(full, 2e9))["word"] == "Rolling out"
+    later(full, monkeypatch, 90.0)
+    assert pages.headline(read_figures(full, 2e9))["word"] == "No control loop and no server and no collector"
+
+
+def test_a_process_that_never_worked_is_red_once_there_is_a_champion(full):
+    full.store.swap_document(full.store.document(DOCUMENT).number, {}, DOCUMENT)
+    headline, _, metrics = red(full)
+    assert "No server has worked yet: nobody decides" in headline["sentence"]
+    assert 'rl_eval_loop_alive_seconds{process="loop"} +Inf' in metrics
+
+
+@pytest.mark.parametrize("jump", [86_400.0, -86_400.0])
+def test_a_clock_that_jumps_makes_no_process_dead_or_alive_for_long(full, monkeypatch, jump):
+    living = Heartbeat(full.store, "loop")
+    living.beat()
+    later(full, monkeypatch, jump)
+    assert read_alive(full.store)["server"].age > GONE_S  # dead, and stays so
+    monkeypatch.setattr(heartbeats, "BEAT_S", 0.0)
+    living.beat()
+    assert read_alive(full.store)["loop"] == Alive(1, 0.0)

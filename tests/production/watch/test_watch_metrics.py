@@ -4,8 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
+from rl_eval.production import heartbeats
 from rl_eval.production.queues import open_queue
 from rl_eval.production.server.metrics import prometheus_text as server_text
 from rl_eval.production.server.production_server import ProductionServer
@@ -45,6 +47,30 @@ def alert(name):
     """The expression of an alert."""
     groups = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())["groups"]
     return next(rule["expr"] for group in groups for rule in group["rules"] if rule["alert"] == name)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("RlEvalNoLoop", "loop"), ("RlEvalNoServer", "server"),
+                                            ("RlEvalNoCollector", "collector")])  # fmt: skip
+def test_an_alert_fires_two_minutes_after_the_last_sign_of_life(full, name, kind):
+    metric, limit = alert(name).split(" > ")
+    assert metric == f'min(rl_eval_loop_alive_seconds{{process="{kind}"}})'
+    assert metric[4:-1] in exported_by(full)
+    assert float(limit) == 120 > heartbeats.GONE_S > 2 * heartbeats.BEAT_S
+
+
+def test_alerts_fire_where_nothing_is_scraped(full):
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    (job,) = config["scrape_configs"]
+    pattern = re.fullmatch(r'up\{job=~"(.*)"\} == 0', alert("RlEvalNotScraped"))[1]
+    assert re.fullmatch(pattern, job["job_name"])
+    metric = re.fullmatch(r"absent\((.*)\)", alert("RlEvalWatchAbsent"))[1]
+    assert f"{metric}{{" in prometheus_text(read_figures(full, 2e9)).decode()
+    full.store.database.engine.dispose()
+    full.store.database.file.unlink()
+    full.store.database.file.mkdir()
+    away = read_figures(full, 2e9)
+    assert "store" in away.faults
+    assert f"{metric}{{" in prometheus_text(away).decode()  # it is there whatever is away
 
 
 def test_the_alert_on_refusals_counts_every_metric_of_refusals(full):
