@@ -6,7 +6,8 @@ import ast
 import contextlib
 import sys
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec, PathFinder
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from rl_eval.errors import InputError
@@ -21,8 +22,8 @@ def policy_files(module: str) -> dict[str, Path]:
     """The module's source, the sources below the same folder that it imports, and the files that it declares.
 
     Each of these sources may declare files, such as weights, as `POLICY_FILES = ["weights.npz"]`, relative to its own
-    folder. Imports of installed packages other than the module's own do not count, nor does what is imported by a
-    computed name.
+    folder. Imports of installed packages other than the module's own do not count, wherever they are installed, nor
+    does what is imported by a computed name.
 
     Returns:
         Path relative to the folder of the top-level module or package -> the file; empty if the module has no
@@ -38,23 +39,38 @@ def policy_files(module: str) -> dict[str, Path]:
     root = source.parents[module.count(".") + (source.name == "__init__.py")]
     own_package_alone = any(part in _INSTALLED for part in root.parts) or root == Path(ast.__file__).resolve().parent
     files: dict[str, Path] = {}
-    waiting = [module]
+    waiting, seen = [module], {module}
     while waiting:
         name = waiting.pop()
-        for file, tree, names in _sources(name):
-            if not file.is_relative_to(root) or (own_package_alone and name.partition(".")[0] != package):
+        if own_package_alone and name.partition(".")[0] != package:
+            continue
+        for file, imported_from in _sources(name):
+            place = file.relative_to(root) if _is_own(file, root) else None
+            if place is None or str(place) in files:
                 continue
-            place = file.relative_to(root)
-            if str(place) in files:
-                continue
+            tree = _tree(file)
             files[str(place)] = file
             files |= {
                 f"{DECLARATION} {place.parent / text}": path for text, path in _declared_files(tree, file).items()
             }
             if len(files) > MAX_FILES:
                 raise OSError(f"{module} imports more than {MAX_FILES} files")
-            waiting += names
+            names = dict.fromkeys(_imports(tree, imported_from))
+            waiting += [name for name in names if name not in seen]
+            seen.update(names)
     return files
+
+
+def _is_own(file: Path, root: Path) -> bool:
+    """Whether a file below a folder is a person's own, and not of a virtual environment or of packages in it."""
+    if not file.is_relative_to(root):
+        return False
+    folders = file.relative_to(root).parts[:-1]
+    if any(folder in _INSTALLED or folder.startswith(".") for folder in folders):
+        return False
+    inner = [root.joinpath(*folders[: depth + 1]) for depth in range(len(folders))]
+    prefixes = {Path(prefix).absolute() for prefix in (sys.prefix, sys.exec_prefix, sys.base_prefix)}
+    return not any(folder in prefixes or (folder / "pyvenv.cfg").exists() for folder in inner)
 
 
 def _declared_files(tree: ast.Module, source: Path) -> dict[str, Path]:
@@ -72,43 +88,60 @@ def _declared_files(tree: ast.Module, source: Path) -> dict[str, Path]:
 
 def _source(module: str) -> Path | None:
     """The source of a module, None if there is none."""
-    spec = _find(module)
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    # links are not followed: the person who linked the files of a package decides where they are
-    return Path(spec.origin).absolute()
+    *_, last = _places(module)
+    return None if last is None else last.source
 
 
-def _find(module: str) -> ModuleSpec | None:
-    """Where a module is; unlike `importlib.util.find_spec` it imports no parent."""
-    spec, parts = None, module.split(".")
-    for depth in range(1, len(parts) + 1):
-        locations = None if spec is None else spec.submodule_search_locations
-        if (spec is not None and locations is None) or not parts[depth - 1]:
-            return None
-        try:
-            spec = PathFinder.find_spec(".".join(parts[:depth]), locations)
-        except (ImportError, ValueError):
-            return None
+@dataclass(frozen=True)
+class _Place:
+    """Where a module is.
+
+    Attributes:
+        source: None if it has none, as a package without `__init__.py`.
+        folders: where its submodules are; None if it is no package.
+    """
+
+    source: Path | None
+    folders: list[str] | None
+
+
+def _places(module: str) -> list[_Place | None]:
+    """Where the packages of a module are, and the module; None for each that does not exist.
+
+    Unlike `importlib.util.find_spec` it imports no parent.
+    """
+    places: list[_Place | None] = []
+    folders: list[str] | None = None
+    for depth, part in enumerate(module.split(".")):
+        place = _find(part, folders) if part and (not depth or folders) else None
+        places.append(place)
+        folders = None if place is None else place.folders
+    return places
+
+
+def _find(name: str, folders: list[str] | None) -> _Place | None:
+    """A module by the last part of its name, in the folders of its package; None: on the search path."""
+    try:
+        # with the whole name, Python would look for the package in `sys.modules`
+        spec = PathFinder.find_spec(name, folders)
         if spec is None:
             return None
-    return spec
+        inner = spec.submodule_search_locations
+        # links are not followed: the person who linked the files of a package decides where they are
+        source = Path(spec.origin).absolute() if spec.origin and spec.origin.endswith(".py") else None
+        return _Place(source, None if inner is None else list(inner))
+    except Exception:  # finders of other packages raise anything
+        return None
 
 
-def _sources(module: str) -> Iterator[tuple[Path, ast.Module, list[str]]]:
-    """The source of a module and those of the packages that it is in, each with the modules that it may import."""
+def _sources(module: str) -> Iterator[tuple[Path, str]]:
+    """The source of a module and those of the packages that it is in; each with the package its imports start from."""
     parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        name = ".".join(parts[:depth])
-        if name.partition(".")[0] in sys.stdlib_module_names:
-            return
-        spec = _find(name)
-        if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-            continue
-        file = Path(spec.origin).absolute()
-        is_package = spec.submodule_search_locations is not None
-        tree = _tree(file)
-        yield file, tree, _imports(tree, name if is_package else name.rpartition(".")[0])
+    if parts[0] in sys.stdlib_module_names:
+        return
+    for depth, place in enumerate(_places(module), 1):
+        if place is not None and place.source is not None:
+            yield place.source, ".".join(parts[: depth if place.folders is not None else depth - 1])
 
 
 def _tree(file: Path) -> ast.Module:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from rl_eval import policy
 from rl_eval.errors import InputError
 from rl_eval.gates.ledger import policy_keys
+from rl_eval.policy._python_files import policy_files
 from tests.policy.policies import CARTPOLE
 from tests.policy.run_policies import write_run
 
@@ -157,6 +159,56 @@ def test_a_python_policy_behind_links_is_the_same_one(package, tmp_path_factory,
     monkeypatch.syspath_prepend(links)
     (links / "theirs" / "layers.py").write_text("edited = 1")
     assert policy.identity("python:theirs.policy:act") not in (None, before)
+
+
+@pytest.mark.parametrize(
+    "installed",
+    [
+        ".venv/lib/python3/site-packages",
+        "venv/lib/python3/site-packages",
+        "venv/src",
+        "env/python3",
+        "usr/dist-packages",
+    ],
+)
+def test_packages_installed_in_the_repository_are_not_part_of_a_python_policy(package, monkeypatch, installed):
+    before = policy_files("theirs.policy")
+    tools = package / installed / "tools"
+    (tools / "inner" / "deep").mkdir(parents=True)
+    (package / "venv").mkdir(exist_ok=True)
+    (package / "venv" / "pyvenv.cfg").touch()
+    monkeypatch.setattr(sys, "prefix", str(package / "env"))
+    (tools / "__init__.py").write_text("import tools.inner.deep.file\nPOLICY_FILES = ['gone']\n")
+    (tools / "inner" / "deep" / "file.py").write_text("import other\n")
+    monkeypatch.syspath_prepend(package / installed)
+    for name in ("nets.py", "__init__.py"):
+        with open(package / "theirs" / name, "a") as file:
+            file.write("\nimport tools.inner.deep.file\nfrom tools import inner\n")
+    assert policy_files("theirs.policy") == before
+    assert policy.identity("python:theirs.policy:act") is not None
+
+
+def test_a_package_without_init_in_another_is_part_of_a_python_policy(package):
+    (package / "theirs" / "inner" / "deep").mkdir(parents=True)
+    (package / "theirs" / "inner" / "deep" / "file.py").write_text("import other\n")
+    (package / "loose" / "inner" / "deep").mkdir(parents=True)
+    (package / "loose" / "inner" / "deep" / "acting.py").write_text("from theirs.inner.deep import file\n")
+    files = policy_files("loose.inner.deep.acting")
+    assert set(files) == {
+        "loose/inner/deep/acting.py", "theirs/__init__.py", "theirs/inner/deep/file.py", "other.py",
+    }  # fmt: skip
+
+
+def test_a_finder_that_fails_finds_nothing(package, monkeypatch):
+    def fails(place):
+        raise KeyError(place)
+
+    before = policy_files("theirs.policy")
+    with open(package / "theirs" / "nets.py", "a") as file:
+        file.write("\nimport nowhere_at_all.inner\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, "zip://their.place"])
+    monkeypatch.setattr(sys, "path_hooks", [fails])
+    assert policy_files("theirs.policy") == before
 
 
 def test_a_python_policy_without_its_declared_files_or_with_errors(package):
