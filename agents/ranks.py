@@ -1,8 +1,8 @@
 """Training one agent in several processes, the ranks: each steps its share of the environment copies.
 
 Every rank has the whole network and takes the same optimiser steps. The gradient of a minibatch is the sum over the
-ranks of what their rows add to it (Li et al., *PyTorch Distributed*, VLDB 2020), and all that is drawn or normalised is
-drawn or normalised for the copies of all ranks, so that the run is that of one process except for the order of sums.
+ranks of what their rows add to it (Li et al., *PyTorch Distributed*, VLDB 2020). Draws and normalisations cover
+the copies of all ranks, so the run is that of one process except for the order of sums.
 """
 
 from __future__ import annotations

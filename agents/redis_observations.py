@@ -38,7 +38,7 @@ REFRESH_S = 3600.0
 
 _LOST = "LOST"  # what the scripts answer where a call is missing
 # KEYS[1]: the prefix of all keys. ARGV: the number of calls; of each string its name, and the first and last byte of
-# every range as text, since the server would take longer to make text of numbers than to read what they say.
+# every range as text: the server would take longer to make text of numbers than to read what they say.
 _READ = """
 local key, out, count, call = KEYS[1], {}, 0, redis.call
 if call('GET', key .. ':calls') ~= ARGV[1] then return redis.error_reply('LOST') end

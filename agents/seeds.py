@@ -2,7 +2,7 @@
 
 Each collects from its own environments and draws from its own generators. Their updates are computed together, on the
 parameters `[S, P]` of all: every product of matrices is one of a seed's own, so that each seed gets the bits that it
-gets on its own, and everything between the products is one operation on the arrays of all.
+gets on its own. Everything between the products is one operation on the arrays of all.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Q-values of the target network, stored so that each is computed once between two changes of that network.
 
-With a hard target, batches of 128 and 256 units per layer (docs/performance.md) training takes 8 % more env steps a
+With a hard target, batches of 128 and 256 units per layer (docs/performance.md), training takes 8 % more env steps a
 second over its first 41,000: 14 % in the first third of them, 4 % in the last. A soft target changes with every
 update, so there is nothing to store.
 """

@@ -63,7 +63,7 @@ def grid(streams: np.ndarray, first: Callable[[int], bool]) -> np.ndarray:
     """Where each transition goes in a rollout `[T, N]`: its index, or −1 if there is none.
 
     T is the length of the longest stream. A stream of that length has a column of its own, and shorter ones share
-    columns, so the rollout has less than twice as many cells as there are transitions, and a column more.
+    columns. So the rollout has less than twice as many cells as there are transitions, and a column more.
 
     Args:
         streams: `[B]`; those of one stream are neighbours.

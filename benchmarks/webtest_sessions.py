@@ -4,8 +4,8 @@
 
 A planner that knows the application goes to the nearest state that nobody has seen. Sessions act in turn, and each
 choice among equally near states is drawn at random, so an application is planned several times. No policy that has to
-find out how an application is built can be expected to see more, and what several sessions gain here is what sessions
-of their own are worth.
+find out how an application is built can be expected to see more. What several sessions gain here shows the
+worth of separate sessions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Jobs of `train.py` as calls that a launcher makes elsewhere, and what a worker does with one.
 
-The directory of a run shows how far it came, so a job that is started again, because its worker was lost or its queue
-starts it a second time, goes on from there to the same bytes.
+The directory of a run shows how far it came. A job may be started again, because its worker was lost or its queue
+starts it a second time: it goes on from there to the same bytes.
 """
 
 from __future__ import annotations

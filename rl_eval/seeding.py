@@ -1,7 +1,7 @@
 """Named random streams: every consumer of randomness has a generator of its own.
 
 A stream is a `numpy.random.SeedSequence` whose entropy is the run's seed and whose spawn key is a
-hash of the stream's name, so adjacent run seeds share no stream and adding a consumer changes no
+hash of the stream's name. So adjacent run seeds share no stream, and a new consumer changes no
 other.
 """
 

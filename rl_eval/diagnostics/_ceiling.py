@@ -88,8 +88,8 @@ def state_share(run: DiagnosedRun) -> float | None:
     """Share of the reward's variance that the state explains while the judged policy samples; None if unknown.
 
     If the environment reports the posterior of the label, E[r|s] is exact. Otherwise it is estimated by a ridge
-    regression on the observation, the action probabilities and the critic's value, tested on the half of the steps
-    that it was not fitted to.
+    regression on the observation, the action probabilities and the critic's value. The test is on the half of the
+    steps that it was not fitted to.
     """
     sampled = run.sampled
     if sampled is None:

@@ -16,7 +16,7 @@ def dormant_units(run: DiagnosedRun) -> Finding | None:
 
     Reads `dormant_share` and `saturated_share` over the last quarter of the rows. A unit is dormant where its mean
     |activation| is at most .025 of its layer's mean (Sokar et al., *The dormant neuron phenomenon in deep
-    reinforcement learning*, ICML 2023, definition 3.1), and saturated where its mean |tanh| is above .95. Try
+    reinforcement learning*, ICML 2023, definition 3.1). It is saturated where its mean |tanh| is above .95. Try
     `agent.normalize_obs=true`.
     """
     dormant, saturated = run.late("dormant_share"), run.late("saturated_share")

@@ -49,7 +49,7 @@ def crossing(steps: np.ndarray, values: np.ndarray, threshold: float, seed: int 
     Each is fitted to REPLICATES curves whose residuals are resampled in blocks (Kunsch 1989), which keeps their
     autocorrelation.
 
-    The lower end is the 2.5 % quantile of the crossings of both shapes, and no later than with the slope of the
+    The lower end is the 2.5 % quantile of the crossings of both shapes. It is no later than with the slope of the
     steepest quarter of the curve, since curves can speed up. The upper end is the 97.5 % quantile for the saturating
     shape. A fit whose time constant is longer than the curve counts as never crossing: a curve that has not bent yet
     does not show where it will, and a straight line would be too optimistic.

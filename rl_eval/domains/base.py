@@ -112,7 +112,7 @@ class Domain(ABC, Generic[Config]):
         index of the episode that each copy will play, and `options["order"]`, the seed of their permutation.
 
         Where some Discrete actions are illegal at times, `infos["action_mask"]` (bool `[N, A]`, on reset and on every
-        step) says which are legal in the observations returned, and `infos["final_action_mask"]` the same of
+        step) says which are legal in the observations returned. `infos["final_action_mask"]` says the same of
         `final_obs`.
 
         A vector that gives and takes its state (`get_state`, `set_state`) is an `rl_eval.envs.StatefulVector`; runs
@@ -131,7 +131,7 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def code_identity(self, config: Config) -> str | None:
-        """What the environment consists of besides its config, data, this package and installed packages.
+        """What the environment consists of, except for its config, data, this package and installed packages.
 
         None where code takes part that no version covers: verdicts on it are not cached.
         """
@@ -255,7 +255,7 @@ class Domain(ABC, Generic[Config]):
         return {}
 
     def episodes_identity(self, config: Config) -> str:
-        """What decides, besides a seed, which episode is played: a text, equal for equal episodes.
+        """What decides, together with a seed, which episode is played: a text, equal for equal episodes.
 
         The ledger counts the policies that were judged on the episodes of one identity and gate seed.
         """

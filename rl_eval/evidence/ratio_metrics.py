@@ -14,8 +14,8 @@ Each metric is hits / informative cases, or (F1) an increasing function of that 
 Multiplying z = 2(1−θ)·1[TP] − θ·1[FP or FN] by 1/(2−θ) gives (1−p)·1[TP] − p·1[FP or FN] with that p: both state
 the same claim.
 
-**Uninformative cases cost nothing.** A unit (a case, or an episode of several) has h hits among n informative cases,
-and the test bets on h − p n (`sequential.ShareTest`), which is 0 if there are none. So where units are cases this is
+**Uninformative cases cost nothing.** A unit (a case, or an episode of several) has h hits among n informative cases.
+The test bets on h − p n (`sequential.ShareTest`), which is 0 if there are none. So where units are cases this is
 the test of a share among only the informative cases. The true negatives of a rare class do not dilute it: at a
 prevalence of 11 % it needs as many informative cases as at 50 %.
 

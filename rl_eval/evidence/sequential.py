@@ -180,7 +180,7 @@ class ShareTest(SequentialTest):
 
     The share of the source is E[h] / E[n], so E[x] ≥ p exactly where the share is at least p: "the share against p" is
     "the mean of x against p". A unit without informative cases has x = p, where both bets keep their capital. On a
-    finite set Σ x = N p exactly where Σ h = p Σ n, so betting against what is left (`finite_population`) tests the
+    finite set Σ x = N p exactly where Σ h = p Σ n. So a bet against what is left (`finite_population`) tests the
     share of the set, although its number of informative cases is not known beforehand.
 
     Args:

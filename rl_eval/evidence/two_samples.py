@@ -5,8 +5,8 @@ the first, and value xᵢ in [0, 1], the means are ratios:
 
     μ₁ = E[u x] / E[u],   μ₂ = E[(1 − u) x] / E[1 − u].
 
-So this is the joint bet of `ratio_difference` with a₁ = u x, b₁ = u and a₂ = (1 − u) x, b₂ = 1 − u, on units that
-each have a term of only one policy. The share of units of either policy may change at any time, by anything except
+So this is the joint bet of `ratio_difference` with a₁ = u x, b₁ = u and a₂ = (1 − u) x, b₂ = 1 − u. Each
+unit has a term of only one policy. The share of units of either policy may change at any time, by anything except
 future values. The unit that shows nothing, such as a decision whose reward never came, is left out.
 """
 

@@ -1,4 +1,4 @@
-"""What a verdict rests on besides the numbers: choices of the suite's author, and whose data was played."""
+"""What a verdict rests on, other than the numbers: choices of the suite's author, and whose data was played."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """HTTP requests to one URL and below it: bounded in time and size, without redirects or cookies.
 
-httpcore is what httpx sends requests with. Used by itself it costs half as much a request, and its streams can be
-given what is left of a time limit, so a server that sends a byte now and then cannot exceed it.
+httpcore is what httpx sends requests with. Used by itself it costs half as much per request. Its streams can be given
+what is left of a time limit, so a server that sends a byte now and then cannot exceed it.
 """
 
 from __future__ import annotations

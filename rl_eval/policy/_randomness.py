@@ -22,7 +22,7 @@ class _Generator:
 class OwnRandomness:
     """A context where the global generators of `random`, numpy and torch are the policy's own.
 
-    They go on where they were when the context was last left, and what the rest of the process draws is unaffected,
+    They go on where they were when the context was last left. The rest of the process draws what it would have drawn,
     except for a second normal number that numpy's old functions may keep between two calls. Generators that a policy
     makes without a seed are its own affair.
 

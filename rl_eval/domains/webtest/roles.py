@@ -9,8 +9,8 @@ from rl_eval.domains.webtest.page import ROLES, VALUES_OF
 BROWSER = ROLES.index("browser")  # back and start, which everyone may use
 _ALL = frozenset(range(len(ROLES)))
 _VALUES = frozenset(ROLES.index(role) for role in VALUES_OF)
-# Task -> roles of the elements that it may use. The generator says where to go, the executor what to enter and when to
-# send it, the analyst may do everything, as it looks at what seems to be a failure.
+# Task -> roles of the elements that it may use. The generator says where to go, and the executor what to enter and when
+# to send it. The analyst may do everything, as it looks at what seems to be a failure.
 TASKS = {"generator": _ALL - _VALUES, "executor": _VALUES | {ROLES.index("submit"), BROWSER}, "analyst": _ALL}
 
 

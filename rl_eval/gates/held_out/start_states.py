@@ -11,8 +11,8 @@ UNLIKELY = 1e-3
 def explained_by_chance(repeated: np.ndarray, counts: np.ndarray, test_starts: np.ndarray) -> bool:
     """Whether test episodes begin where training episodes did because there are only so many start states.
 
-    If both draw from one distribution, a new episode begins where one of T earlier ones did with a probability
-    that Turing's formula estimates from only those T: 1 - (starts that occurred once) / T (Good 1953). Where start
+    If both draw from one distribution, Turing's formula estimates from T earlier episodes how likely a new one is
+    to begin where one of them did: 1 - (starts that occurred once) / T (Good 1953). Where start
     states never repeat it is 0, so any repeat is a leak. Far more repeats than it predicts are leaks too; so are
     far fewer, since training then drew from a narrower set than the test set, to which the repeats belong.
 

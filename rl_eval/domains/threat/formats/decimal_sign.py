@@ -16,8 +16,8 @@ MAX_ROWS = 10_000
 def decimal_sign(frame: pl.DataFrame, separator: str) -> Literal[".", ","]:
     """The sign that more columns show beyond doubt.
 
-    Where none does, as where all cells with a comma are like 1,234, it is a comma in files with semicolons, which
-    spreadsheets write where the comma is the decimal sign.
+    Where none does, as where all cells with a comma are like 1,234, it is a comma in files with semicolons.
+    Spreadsheets write these where the comma is the decimal sign.
     """
     comma = point = grouped = 0
     for column in frame.head(MAX_ROWS).iter_columns():
