@@ -70,8 +70,9 @@ def record_verdict(ledger: Path, selection: Selection, verdict: SuiteVerdict) ->
     """Record which policy was judged, and add to the verdict what that does to the error rate.
 
     A verdict on the validation part uses no test set, so the ledger is neither written nor read. A verdict without a
-    decision on any episode or case is not recorded: no policy was accepted or rejected by them. Nor is one on only
-    random, constant or untrained policies, which nobody chose.
+    decision on any episode or case is not recorded: no policy was accepted or rejected by them. A verdict on only
+        random, constant
+    or untrained policies is not recorded either: nobody chose these.
     """
     specs = [str(run.path) for run in selection.runs]
     played = any(_is_about_test_set(criterion) for criterion in verdict.criteria)

@@ -1,7 +1,7 @@
 """A cache of verdicts on disk, keyed by everything that a verdict depends on.
 
 The identities of a suite's policies and references go into `others`. A policy whose identity does not cover all that
-acts (`python:`, `http:`) must not be cached, nor an ERROR, whose cause may disappear.
+acts (`python:`, `http:`) must not be cached. An ERROR must not either: its cause may disappear.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ class TestSet:
         """SHA-256 of the distinct cases and their labels, in any order; of episodes, of the environment and the first.
 
         The same test set for every suite that plays it: copies and another order of rows and columns make no new one.
-        Nor do further episodes: all seeds follow from the gate seed, so the first is the same however many there are.
+        Further episodes do not either: all seeds follow from the gate seed, so the first is the same for any number of
+        them.
         """
         digest = hashlib.sha256(f"{self.unit}\0{self.environment}".encode(errors="surrogatepass"))
         for array in (self._distinct_cases(), self.seeds) if self.unit == "case" else (self.exact[:1], self.seeds[:1]):
