@@ -146,6 +146,9 @@ def notes_on_logs(groups: Sequence[RunGroup], column: str) -> list[str]:
     ends = [_recorded(run, column)[0][-1] for run in runs]
     if max(ends) > _UNEQUAL * min(ends):
         notes.append(f"the runs end at {min(ends):,.0f} to {max(ends):,.0f} steps, and are compared at their ends")
+    ended = [run.name for run in runs if len(run.curves[column]) and not np.isfinite(run.curves[column][-1])]
+    if ended:
+        notes.append(f"{column} is no number at the end of {ended[0]}: its last number is compared")
     if any(FOLDER in run.config for run in runs):
         notes.append("runs without a config are grouped by their folders, without a number at the end of a name")
     unfinished = [run.name for run in runs if run.status != "finished"]

@@ -186,8 +186,8 @@ class InferProtocol(Protocol):
     def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
         """Actions where they are all that is needed, else logits; and the version."""
         tensors = answer.get("outputs")
-        named = {t.get("name"): t for t in tensors if isinstance(t, dict)} if isinstance(tensors, list) else {}
-        outputs = {str(name): _tensor(tensor) for name, tensor in named.items()}
+        named = [each for each in tensors if isinstance(each, dict)] if isinstance(tensors, list) else []
+        outputs = {str(each.get("name")): _tensor(each) for each in named}
         return _from_outputs(outputs, question, answer.get("model_version"))
 
 

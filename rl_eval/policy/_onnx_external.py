@@ -56,7 +56,7 @@ def embedded(file: Path, content: bytes, spec: str, max_bytes: int) -> bytes:
         left -= len(contents[other.name])
     for tensor in _external(model):
         described = {entry.key: entry.value for entry in tensor.external_data}
-        weights = contents[described["location"]]
+        weights = contents.get(described["location"], b"")  # an entry that is written twice may name another file
         try:
             begin, length = int(described.get("offset", 0)), int(described.get("length", len(weights)))
         except ValueError:

@@ -6,6 +6,7 @@ labels of a classifier are actions; a regressor predicts those of a Box.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +23,9 @@ from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._randomness import OwnRandomness
 from rl_eval.policy._source import Source
+from rl_eval.untrusted_files import only_regular
+
+MAX_BYTES = 256 << 20  # of a file of skops, unpacked
 
 
 class SklearnPolicy:
@@ -108,6 +112,8 @@ class SklearnSource(Source):
             import joblib
             import sklearn  # noqa: F401 - its absence is named first
             import skops.io
+        if rest.endswith(".skops"):
+            _require_bounded(Path(rest), spec)
         try:
             model = skops.io.load(rest) if rest.endswith(".skops") else joblib.load(rest)
         except Exception as error:  # damaged bytes raise anything
@@ -140,3 +146,21 @@ def _numbers(observation: gym.Space) -> gym.Space:
     """The row that a model gets: a Discrete observation is one number, a MultiDiscrete one its numbers."""
     rows = batch(observation, np.zeros((1, *(observation.shape or ())), observation.dtype))
     return gym.spaces.Box(-np.inf, np.inf, (rows.size,))
+
+
+def _require_bounded(file: Path, spec: str) -> None:
+    """Refuse an archive whose entries are together too large; no more than these sizes is ever unpacked.
+
+    Raises:
+        InputError: it is too large, or no archive.
+    """
+    try:
+        with open(file, "rb", opener=only_regular) as opened, zipfile.ZipFile(opened) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise InputError(f"policy {spec!r} cannot be read: {error}") from error
+    if size > MAX_BYTES:
+        raise InputError(
+            f"policy {spec!r}: {file} is {size >> 20:,} MiB when unpacked, and the limit is {MAX_BYTES >> 20} MiB: "
+            "export a smaller model, or use ONNX"
+        )

@@ -173,6 +173,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
     if not is_suite_file(file_path):
         return None
+    if not file_path.name.isprintable() or "::" in file_path.name:
+        # pytest prints names as they are, and GitHub obeys a line that begins with `::`
+        raise pytest.Collector.CollectError(
+            f"{file_path.name!r} is no name for a suite: rename it, with printable characters and without `::`"
+        )
     if file_path.is_relative_to(parent.config.rootpath):
         return SuiteFile.from_parent(parent, path=file_path)
     # pytest itself gives no name to an argument that is outside of its root

@@ -38,7 +38,7 @@ def report_to_github(reporter: Any, environ: Mapping[str, str] = os.environ) -> 
 
 
 def error_commands(reporter: Any, folder: Path) -> Iterator[str]:
-    """A command of GitHub for each criterion that fails or cannot be judged, and for each suite that is not valid.
+    """A command of GitHub for each reason why criteria are missed, and for each suite that is not valid.
 
     Args:
         folder: what the paths of files are relative to, where they are below it.
@@ -48,15 +48,17 @@ def error_commands(reporter: Any, folder: Path) -> Iterator[str]:
 
 
 def _of_items(reporter: Any, folder: Path) -> Iterator[str]:
-    shown = set()  # a suite without a run has one reason
+    missed: dict[tuple[str, str], list[Any]] = {}  # criteria of a suite that share a reason, as without a run
     for report in sorted(reports_of(reporter), key=lambda report: report.location[:2]):
         properties = properties_of(report)
-        file, line, _ = report.location
-        if properties.get("decision") not in _MISSED or (file, properties["detail"]) in shown:
-            continue
-        shown.add((file, properties["detail"]))
+        if properties.get("decision") in _MISSED:
+            missed.setdefault((report.location[0], properties["detail"]), []).append(report)
+    for (file, detail), reports in missed.items():
+        properties = properties_of(reports[0])
         title = f"{properties['decision']} {properties['suite']}::{properties['criterion']}"
-        yield _error(reporter.config.rootpath / file, folder, (line or 0) + 1, title, properties["detail"])
+        if len(reports) > 1:
+            title += f" and {len(reports) - 1} more"
+        yield _error(reporter.config.rootpath / file, folder, (reports[0].location[1] or 0) + 1, title, detail)
 
 
 def _of_broken_suites(reporter: Any, folder: Path) -> Iterator[str]:

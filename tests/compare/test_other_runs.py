@@ -86,6 +86,15 @@ def test_the_name_of_a_run_of_cleanrl_is_enough(tmp_path):
     assert result.task.env_name == "CartPole-v1"
 
 
+def test_a_log_that_ends_without_a_number_says_so(tmp_path):
+    for name, last in (("a", "nan"), ("b", "inf"), ("c", "9")):
+        (tmp_path / f"{name}.csv").write_text(f"env_steps,episode_return_mean\n1000,20\n2000,30\n3000,{last}\n")
+    for name in "ab":
+        notes = compare(tmp_path / f"{name}.csv", tmp_path / "c.csv").notes
+        assert any(f"no number at the end of {tmp_path / name}.csv" in note for note in notes)
+    assert not any("no number" in note for note in compare(tmp_path / "c.csv").notes)
+
+
 def test_logs_without_a_config_form_groups_by_their_folders(tmp_path):
     for number in (1, 2):
         write_progress(tmp_path / "logs" / f"PPO_{number}", 10.0 * number)

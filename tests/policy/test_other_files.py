@@ -1,6 +1,7 @@
 """`torchscript:`, `sklearn:` and `ensemble:`, and ONNX files as other tools write them."""
 
 import pickle
+import zipfile
 
 import gymnasium as gym
 import numpy as np
@@ -112,6 +113,18 @@ def test_a_model_of_scikit_learn_acts(sklearn_files):
     np.testing.assert_allclose(box.act(obs, True), regressor.predict(obs), rtol=1e-5)
     three = load(f"sklearn:{folder / 'classifier.skops'}", spaces(gym.spaces.Discrete(3)), None)
     assert three.probabilities(obs)[:, 2].tolist() == [0.0] * len(obs)
+
+
+def test_an_archive_that_would_fill_the_memory_is_not_unpacked(sklearn_files, tmp_path):
+    bomb = tmp_path / "bomb.skops"
+    with zipfile.ZipFile(sklearn_files[0] / "classifier.skops") as model:
+        bomb.write_bytes((sklearn_files[0] / "classifier.skops").read_bytes())
+        assert model.namelist()
+    with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.npy", "w") as entry:
+        for _ in range(257):
+            entry.write(bytes(1 << 20))
+    assert bomb.stat().st_size < 1 << 20
+    refused(r"is 257 MiB when unpacked, and the limit is 256 MiB", f"sklearn:{bomb}", trust=False)
 
 
 def test_a_model_of_scikit_learn_that_does_not_fit_is_one_sentence(sklearn_files):

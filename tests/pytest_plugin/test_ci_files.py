@@ -113,6 +113,22 @@ def test_a_broken_suite_is_an_annotation_on_its_line(project, monkeypatch):
     assert "'mean_lenght' is not a metric" in command
 
 
+def test_criteria_that_share_a_reason_share_an_annotation(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    result = project.runpytest_inprocess("suites/")
+    (command,) = (line for line in result.stdout.lines if line.startswith("::"))
+    assert re.search(r"title=ERROR pole%3A%3A\w+ and 3 more::.*no finished run", command)
+
+
+@pytest.mark.parametrize("name", ["a\n::error::b.yaml", "a::b.yaml"])
+def test_a_suite_with_a_name_that_github_would_obey_is_refused(project, name):
+    (project.path / "suites" / name).write_text(SUITE)
+    result = project.runpytest_inprocess("suites/", "--rl-run", "constant:1")
+    assert result.ret == 2
+    assert not [line for line in result.outlines if line.startswith("::")]
+    result.stdout.fnmatch_lines(["*is no name for a suite: rename it*"])
+
+
 def test_text_of_others_ends_no_command_and_stays_text_in_a_page(project, monkeypatch):
     """A policy names itself, and what it raises is shown."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
