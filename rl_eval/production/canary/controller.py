@@ -4,6 +4,9 @@ A pass reads the row and the aliases, counts units, decides, and changes the row
 after the row says so (`promoting`, `rolling_back`), and who finds such a row completes it. Where the store or the
 registry is away, nothing changes: the servers go on with what they hold.
 
+While the queue cannot be read, nothing advances, no unit counts and no time, since rewards that wait in it are missing;
+errors and slow answers, which servers count in the store, are rolled back all the same.
+
 Time in a step is what a controller watched, by a clock that never jumps; at most five minutes between two passes count.
 """
 
@@ -41,6 +44,7 @@ class Controller:
         audit: where every change is logged.
         config: of the roll-out.
         steady, wall: clocks, in seconds; the first never jumps.
+        read_queue: raises `InputError` where the queue cannot be read.
     """
 
     def __init__(
@@ -51,9 +55,10 @@ class Controller:
         config: RolloutConfig,
         steady: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        read_queue: Callable[[], Any] = lambda: None,
     ):
         self.store, self.registry, self.audit, self.config = store, registry, audit, config
-        self._steady = steady
+        self._steady, self._read_queue = steady, read_queue
         self._offset = wall() - steady()
         self.watcher = Watcher(store, registry, config)
         self._seen: tuple[int, float] | None = None  # number of the row, and when this process saw it
@@ -131,6 +136,14 @@ class Controller:
     def _now(self) -> float:
         return self._offset + self._steady()
 
+    def _away(self) -> str:
+        """Why nothing may advance: the queue cannot be read; empty where it can."""
+        try:
+            self._read_queue()
+        except InputError as error:
+            return f"nothing advances and no time counts while the queue cannot be read: {error}"
+        return ""
+
     def _rest(self, number: int, row: Row) -> Decision:
         """Where no roll-out runs: complete what ended, hold what is pinned, begin what waits."""
         if row.state in ("promoting", "rolling_back"):
@@ -153,6 +166,8 @@ class Controller:
             self._log("challenger_refused", "controller", {"challenger": challenger, "reason": str(error)})
             self.registry.move({CHALLENGER: None}, {CHALLENGER: challenger})
             return Decision("hold", "idle", str(error))
+        if away := self._away():
+            return Decision("hold", "availability", away)
         event: Event = "begin_shadow" if self.config.shadow else "begin"
         self._apply(number, row, event, f"version {challenger} against {champion}", "controller")
         return Decision("hold", "time", "the roll-out has begun")
@@ -168,16 +183,19 @@ class Controller:
     def _watch(self, number: int, row: Row) -> Decision:
         state: State = row.previous if row.state == "paused" and row.previous else row.state
         assert state in ("shadow", "canary", "full")
-        steady = self._steady()
-        watched = self.watcher.look(row, state, self._now(), steady)
+        away, steady = self._away(), self._steady()
+        watched = self.watcher.look(row, state, self._now(), steady, units=not away)
         gap = steady - self._seen[1] if self._seen is not None and self._seen[0] == number else 0.0
-        counted = 0.0 if row.state == "paused" else min(max(gap, 0.0), MAX_GAP_S)
+        counted = 0.0 if row.state == "paused" or away else min(max(gap, 0.0), MAX_GAP_S)
         row = dataclasses.replace(row, elapsed=row.elapsed + counted)
         decision = decide(
             self.config, state, watched.rewards, watched.guards, row.elapsed, watched.reader.challenger_decisions
         )
-        if row.state == "paused" and (decision.verdict != "roll_back" or decision.figure == "time"):
-            decision = Decision("hold", "paused", f"paused ({row.reason}); {decision.sentence}")
+        if decision.verdict != "roll_back" or decision.figure == "time":
+            if away:
+                decision = Decision("hold", "availability", away)
+            elif row.state == "paused":
+                decision = Decision("hold", "paused", f"paused ({row.reason}); {decision.sentence}")
         if decision.verdict == "hold":
             # Who sees that another has counted this time does not write, so that one of several counts at all.
             if counted and self.store.swap_document(number, row.body()):

@@ -104,6 +104,10 @@ class UnitReader:
             return Units(np.zeros(0), np.zeros(0, bool))
         return self._count(min(self._ripe, (now - self._config.reward_window, "\x7f")))
 
+    def wait(self) -> None:
+        """Have what does not count yet wait for a whole reward window from the next `read` on: rewards are held up."""
+        self._marks.clear()
+
     def _look(self, now: float, steady: float) -> None:
         """What is in the store now, and from when on it may count."""
         for _ in range(_MOST_PAGES):

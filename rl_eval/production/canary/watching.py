@@ -67,12 +67,13 @@ class Watcher:
         self.store, self.registry, self.config = store, registry, config
         self.watched: Watched | None = None
 
-    def look(self, row: Row, state: State, now: float, steady: float) -> Watched:
+    def look(self, row: Row, state: State, now: float, steady: float, *, units: bool = True) -> Watched:
         """The evidence up to now.
 
         Args:
             state: of the roll-out; where it is paused, the one before.
             now, steady: as of `UnitReader.read`.
+            units: whether units may come to count.
 
         Raises:
             UnavailableError: the store is away.
@@ -81,9 +82,12 @@ class Watcher:
         """
         watched = self.watched = self._evidence(row, state)
         self._count_calls(watched, 0.5 if row.shadow else row.share)
-        units = watched.reader.read(now, steady)
+        if not units:
+            watched.reader.wait()
+            return watched
+        read = watched.reader.read(now, steady)
         if watched.rewards is not None:
-            watched.rewards.add(units.rewards, units.challenger)
+            watched.rewards.add(read.rewards, read.challenger)
         return watched
 
     def _evidence(self, row: Row, state: State) -> Watched:

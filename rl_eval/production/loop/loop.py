@@ -57,8 +57,9 @@ class Loop:
     def __init__(self, parts: Parts, say: Callable[[str], Any] = print):
         self.parts = parts
         self.controller = Controller(
-            parts.store, parts.registry, parts.audit, parts.config.rollout, parts.steady, parts.clock
-        )
+            parts.store, parts.registry, parts.audit, parts.config.rollout, parts.steady, parts.clock,
+            parts.queue.waiting,
+        )  # fmt: skip
         self.starter = Starter(parts)
         self._heartbeat = Heartbeat(parts.store, "loop")
         self._say, self._printed = say, dict[str, str]()

@@ -200,3 +200,53 @@ def test_a_damaged_version_never_becomes_what_servers_follow(world):
     controller.command("abort", "it is damaged", "Ada")
     assert world.registry.aliases() == {"champion": 1}
     assert events(world) == ["begin", "abort", "alias_change"]
+
+
+def test_nothing_advances_while_the_queue_cannot_be_read_and_no_time_counts(world):
+    """At the moment of the loss everything was there for the next step; rewards that wait in the queue are not lost."""
+    world.rates = {"1": 0.5, "2": 1.0}
+    controller = world.controller()
+    assert world.minutes(58, [controller]) == [("canary", 0.1)]
+    elapsed, units = world.row.elapsed, controller.watcher.watched.rewards.units
+    world.queue_away, world.reward_after = True, 70 * 60.0  # the rewards of the last minutes come later
+    assert world.minutes(60, [controller]) == [("canary", 0.1)]
+    decision = controller.run_pass()
+    assert (decision.verdict, decision.figure) == ("hold", "availability")
+    assert "while the queue cannot be read: the queue is away" in decision.sentence
+    assert (world.row.elapsed, controller.watcher.watched.rewards.units) == (elapsed, units)
+    assert events(world) == ["begin"]
+    world.queue_away, world.reward_after = False, 10.0
+    assert world.minutes(10, [controller]) == [("canary", 0.1), ("canary", 0.5)]
+    assert controller.watcher.watched.rewards.missing == [0, 0]
+
+
+def test_what_was_in_the_store_before_the_queue_went_waits_for_a_whole_reward_window_after_it(world):
+    controller = world.controller()
+    world.minutes(5, [controller])
+    rewards = controller.watcher.watched.rewards
+    world.queue_away, world.reward_after = True, 130.0  # what came just before has its rewards in the queue
+    world.minutes(2, [controller], units=0)
+    world.queue_away = False
+    controller.run_pass()
+    world.minutes(2, [controller], units=0)
+    assert rewards.missing == [0, 0]
+    assert rewards.units > 0
+
+
+def test_errors_are_rolled_back_while_the_queue_cannot_be_read(world):
+    controller = world.controller()
+    world.minutes(5, [controller])
+    world.queue_away, world.failures = True, {"2": 0.5}
+    world.minutes(30, [controller])
+    assert world.registry.aliases() == {"champion": 1}
+    assert "errors" in world.row.outcome
+
+
+def test_a_roll_out_does_not_begin_while_the_queue_cannot_be_read(world):
+    world.queue_away = True
+    controller = world.controller()
+    assert controller.run_pass().figure == "availability"
+    assert world.row.state == "idle"
+    world.queue_away = False
+    controller.run_pass()
+    assert world.row.state == "canary"

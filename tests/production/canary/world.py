@@ -14,6 +14,7 @@ from rl_eval.production.canary.controller import Controller
 from rl_eval.production.canary.evidence import Calls
 from rl_eval.production.canary.row import Row
 from rl_eval.production.canary_config import RolloutConfig, StepConfig
+from rl_eval.production.queues import QueueError
 from rl_eval.production.registry import FolderRegistry
 from rl_eval.production.store import Document, UnavailableError
 
@@ -44,6 +45,7 @@ class World:
     steady: float = 0.0
     jump: float = 0.0  # of the wall clock
     away: bool = False
+    queue_away: bool = False
     documents: dict = field(default_factory=dict)
     rows: list = field(default_factory=list)
     reward_after: float = 10.0
@@ -51,7 +53,13 @@ class World:
     counts: dict = field(default_factory=dict)
 
     def controller(self, audit=None):
-        return Controller(self, self.registry, audit or self.audit, self.config, lambda: self.steady, self.wall)
+        return Controller(
+            self, self.registry, audit or self.audit, self.config, lambda: self.steady, self.wall, self.read_queue
+        )
+
+    def read_queue(self):
+        if self.queue_away:
+            raise QueueError("the queue is away")
 
     def wall(self):
         return START + self.steady + self.jump

@@ -19,6 +19,7 @@ from rl_eval.production.loop.loop import Loop
 from rl_eval.production.loop.process import run_loop
 from rl_eval.production.loop.versions import champion_of, local_run, register, register_run
 from rl_eval.production.parts import open_parts
+from rl_eval.production.queues import QueueError
 from rl_eval.production.queues.later import AGAIN_S
 from rl_eval.production.registry import Lineage
 from rl_eval.production.review import ReviewBound
@@ -258,6 +259,19 @@ def test_reviews_and_signs_of_life_go_on_while_a_training_runs(parts, runs, monk
     assert turn.failures == {"training": "it is over"}
     assert (len(seen), seen[-1], turn.asked) == (6, True, 5)
     assert not [thread for thread in threading.enumerate() if thread.name == "review"]
+
+
+def test_a_loop_whose_queue_cannot_be_read_begins_no_roll_out(parts, runs):
+    class Away:
+        def waiting(self):
+            raise QueueError("the queue is away")
+
+    register_run(parts, runs / "one", "ada")
+    register_run(parts, runs / "two", "ada")
+    turn = Loop(dataclasses.replace(parts, queue=Away()), lambda _: None).turn()
+    assert (turn.decision.verdict, turn.decision.figure) == ("hold", "availability")
+    assert parts.store.document().body.get("state", "idle") == "idle"
+    assert Loop(parts, lambda _: None).turn().decision.sentence == "the roll-out has begun"
 
 
 def read_signs(parts):
