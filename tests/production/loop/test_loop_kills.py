@@ -43,6 +43,8 @@ def ended(parts, deadline):
 def test_two_loops_that_are_killed_train_everything_once(runs, tmp_path):
     sections = {**SECTIONS, "training": {"rounds": 1, "fisher_rows": 16, "lease": LEASE_S}}
     sections["loop"] = {"reference_episodes": 0, "turn": 0.1}
+    # A candidate that is proved would begin a roll-out of days, during which nothing is trained.
+    sections["proof"] = {**SECTIONS["proof"], "least_effective": 1e9}
     file = write_config(tmp_path, **sections)
     rng = np.random.default_rng(5)
     with open_parts(load_config(file)) as parts:
