@@ -74,10 +74,13 @@ def test_the_action_judges_writes_the_page_and_passes_the_status_on(tmp_path):
 def test_the_hook_checks_a_suite_and_plays_nothing(tmp_path):
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert re.search(hook["files"], "suites/pole.yaml")
-    file = tmp_path / "pole.yaml"
+    folder = tmp_path / "suites"
+    folder.mkdir()
+    (folder / "other.yaml").write_text("a: 1\n")
+    (folder / "test_other.py").write_text("import nowhere\n")
     for text, status in ((SUITE, 0), (SUITE.replace("at_most", "at_mots"), 2)):
-        file.write_text(text)
-        done = run(f"{hook['entry']} pole.yaml", tmp_path)
+        (folder / "pole.yaml").write_text(text)
+        done = run(f"{hook['entry']} {' '.join(hook['args'])}", tmp_path)
         assert done.returncode == status
         assert not (tmp_path / "outputs").exists()
     assert "did you mean 'at_most'?" in done.stdout
