@@ -83,7 +83,10 @@ def blank(space: gym.Space) -> Any:
 
 
 def batch(space: gym.Space, rows: np.ndarray) -> Any:
-    """Rows of a space as a policy gets them; one-hot vectors become the numbers that they mean."""
+    """Rows of a space as a policy gets them; one-hot vectors become the numbers that they mean.
+
+    Values in dicts, tuples and lists are copies: a policy that writes into them changes nothing else.
+    """
     if isinstance(space, OneHot):
         return rows.argmax(axis=1) + space.discrete.start
     return _batch(space, rows)
@@ -96,7 +99,7 @@ def _batch(space: gym.Space, rows: Any) -> Any:
         return tuple(_batch(part, [row[index] for row in rows]) for index, part in enumerate(space))
     if has_arrays(space):
         return rows if isinstance(rows, np.ndarray) else as_rows(space, rows)
-    return list(rows)
+    return copy.deepcopy(list(rows))
 
 
 def values_of(space: gym.Space, answer: Any) -> list[Any]:
@@ -177,7 +180,7 @@ def checked_value(space: gym.Space, value: Any, *, action: bool = False, at: str
         inside = False
     if not inside:
         raise NotInSpaceError(f"{_place(at)}{describe(value)}, which is not in {space}")
-    return value
+    return copy.deepcopy(value)
 
 
 def _box_value(space: gym.spaces.Box, value: Any, action: bool, at: str) -> np.ndarray:

@@ -82,6 +82,84 @@ def test_a_policy_gets_observations_batched_as_gymnasium_does(module, kind):
         np.testing.assert_allclose(returns(n, "python:their_policies:act", space, action), expected, rtol=1e-12)
 
 
+POINT = gym.spaces.Box(-10, 10, (2,), np.float64)
+WRITABLE = {
+    "Box": POINT,
+    "Dict": gym.spaces.Dict(place=gym.spaces.Dict(x=POINT)),
+    "Sequence": gym.spaces.Sequence(POINT),
+    "stacked Sequence": gym.spaces.Sequence(POINT, stack=True),
+    "Tuple of Sequence": gym.spaces.Tuple(
+        [gym.spaces.Sequence(gym.spaces.Tuple([POINT, POINT])), gym.spaces.Discrete(2)]
+    ),
+    "Dict of Graph": gym.spaces.Dict(graph=gym.spaces.Graph(POINT, None)),
+    "OneOf": gym.spaces.OneOf([POINT, gym.spaces.Sequence(POINT)]),
+}
+
+
+def written(value, number):
+    """Put a number into every array of a value; how many there were."""
+    if isinstance(value, dict):
+        return sum(written(part, number) for part in value.values())
+    if isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.dtype.hasobject):
+        return sum(written(part, number) for part in value)
+    if not isinstance(value, np.ndarray):
+        return 0
+    value[...] = number
+    return 1
+
+
+class KeepsItsArrays(gym.Env):
+    """Returns the same arrays in every step, and counts in its reward what somebody else wrote into them."""
+
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, kind):
+        self.observation_space, self.kind = copy.deepcopy(WRITABLE[kind]), kind
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps, self.point = 0, self.np_random.uniform(-1, 1, 2)
+        point = self.point
+        self.observation = {
+            "Box": point,
+            "Dict": {"place": {"x": point}},
+            "Sequence": (point,),
+            "stacked Sequence": point[None],
+            "Tuple of Sequence": (((point, point),), 0),
+            "Dict of Graph": {"graph": gym.spaces.GraphInstance(point[None], None, None)},
+            "OneOf": (np.int64(1), (point,)),
+        }[self.kind]
+        return self.observation, {}
+
+    def step(self, action):
+        self.steps += 1
+        cheated = float((self.point == 5.0).all())
+        written(self.observation, self.steps)  # an environment may use its arrays again
+        return self.observation, cheated, self.steps == 3, False, {}
+
+
+@pytest.mark.parametrize("kind", WRITABLE)
+def test_a_policy_that_writes_into_its_observations_changes_nothing_else(module, kind):
+    gym.register("KeepsItsArrays-v0", KeepsItsArrays)
+    try:
+        config = Config(id="KeepsItsArrays-v0", kwargs={"kind": kind}, max_episode_steps=9)
+        vector = domains.make(config, n_envs=2, part="test", autoreset=False)
+    finally:
+        gym.registry.pop("KeepsItsArrays-v0")
+
+    def act(obs, episode_start):
+        assert written(obs, 5.0)
+        return np.zeros(len(episode_start), int)
+
+    module.act = act
+    spaces = Spaces.of(config, vector)
+    episodes = play(vector, load("python:their_policies:act", spaces, config, trust=True), seeds=[1, 2])
+    assert episodes.outcome["native_reward"].tolist() == [0.0] * 6
+    env = KeepsItsArrays(kind)
+    for seed, recorded in zip([1, 2], episodes.first_obs, strict=True):
+        assert content(recorded) == content(env.reset(seed=seed)[0])
+
+
 @pytest.mark.parametrize("kind", ACTIONS)
 def test_a_policy_returns_actions_of_any_space(module, kind):
     space, action = OBSERVATIONS["matrix"], ACTIONS[kind]
