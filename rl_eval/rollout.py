@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rl_eval.envs import RankingVector
 from rl_eval.envs.returned_values import VectorChecks
+from rl_eval.envs.space_values import legal_parts
 from rl_eval.errors import InputError, failure
 from rl_eval.policy import Policy, choose_actions, scores
 
@@ -188,6 +190,12 @@ def stream(
         except InputError:
             raise
         except (Exception, SystemExit) as error:
+            illegal = None if mask is None else _illegal_action(envs.single_action_space, actions, mask)
+            if illegal is not None:
+                raise PolicyFailure(
+                    f"the policy chose the action {illegal}, which the mask forbids, and the environment failed with "
+                    f"{failure(error)}: judge a policy that takes the mask, or that returns logits"
+                ) from error
             raise EnvironmentFailure(f"the environment failed with {failure(error)}") from error
         legal = infos.get("action_mask")
         steps.add(playing[active], {name: np.asarray(values)[active] for name, values in infos["outcome"].items()})
@@ -221,6 +229,12 @@ def stream(
             episode, outcome = steps.take(n_complete)
             yield Episodes(seed_of[part], lengths[part], ended[part], episode - n_yielded, outcome, first_obs[part])
             n_yielded = n_complete
+
+
+def _illegal_action(action: gym.Space, actions: np.ndarray, mask: np.ndarray) -> int | list[int] | None:
+    """The first action that its mask does not allow; None if there is none. A copy without legal actions has all."""
+    legal = legal_parts(action, np.asarray(actions), mask).reshape(len(actions), -1).all(axis=1)
+    return None if legal.all() else np.asarray(actions)[int(legal.argmin())].tolist()
 
 
 class _Steps:

@@ -49,6 +49,18 @@ def mask_size(action: gym.Space) -> int:
     return int(action.nvec.sum()) if isinstance(action, gym.spaces.MultiDiscrete) else 0
 
 
+def legal_parts(action: gym.Space, actions: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Which actions a mask allows, bool in the shape of `actions`: `[N]`, for MultiDiscrete `[N, …]`, each number.
+
+    Args:
+        mask: bool `[N, A]`, see `mask_size`.
+    """
+    columns = (actions - action.start).reshape(len(actions), -1)  # type: ignore[attr-defined]
+    if isinstance(action, gym.spaces.MultiDiscrete):
+        columns = columns + np.concatenate([[0], np.cumsum(action.nvec.reshape(-1))[:-1]])
+    return np.take_along_axis(mask, columns, axis=1).reshape(actions.shape)
+
+
 def describe(value: Any) -> str:
     """Type and shape of a value, as a sentence names them."""
     if isinstance(value, np.ndarray | np.generic):

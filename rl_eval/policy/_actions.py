@@ -14,6 +14,7 @@ from rl_eval.envs.space_values import (
     checked_value,
     describe,
     has_arrays,
+    legal_parts,
     values_of,
 )
 from rl_eval.errors import InputError
@@ -22,7 +23,11 @@ SHOWN = 60  # characters of an action in a message
 
 
 def actions_from(
-    parameters: np.ndarray, std: np.ndarray, action: gym.Space, rng: np.random.Generator | None
+    parameters: np.ndarray,
+    std: np.ndarray,
+    action: gym.Space,
+    rng: np.random.Generator | None,
+    mask: np.ndarray | None = None,
 ) -> np.ndarray:
     """Actions as the environment takes them, from logits or means `[N, A]`.
 
@@ -30,8 +35,11 @@ def actions_from(
         parameters: logits for Discrete actions, means for a Box.
         std: `[A]` or `[1]`, for a Box.
         rng: of the draws; None: the most likely action.
+        mask: bool `[N, A]`, which Discrete actions are legal; None: all. A row has a legal one.
     """
     if isinstance(action, gym.spaces.Discrete):
+        if mask is not None:  # a legal action may have no probability
+            parameters = np.where(mask, np.maximum(parameters, np.finfo(np.float32).min), -np.inf)
         if rng is not None:  # Gumbel-max
             parameters = parameters + rng.gumbel(size=parameters.shape)
         return parameters.argmax(axis=-1) + action.start
@@ -39,6 +47,13 @@ def actions_from(
     if rng is not None:
         parameters = parameters + std * rng.standard_normal(parameters.shape, np.float32)
     return np.clip(parameters.reshape(len(parameters), *action.shape), action.low, action.high).astype(action.dtype)
+
+
+def legal_where_not(
+    actions: np.ndarray, logits: np.ndarray, action: gym.spaces.Discrete, mask: np.ndarray
+) -> np.ndarray:
+    """Actions `[N]`; of the largest legal logit where `mask` `[N, A]` does not allow the action."""
+    return np.where(legal_parts(action, actions, mask), actions, actions_from(logits, np.zeros(()), action, None, mask))
 
 
 def checked_actions(answer: Any, n: int, action: gym.Space, name: str, *, clip: bool = False) -> np.ndarray:

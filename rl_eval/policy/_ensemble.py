@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.policy._actions import actions_from
 from rl_eval.policy._identity import canonical, digest, identity, is_cacheable
 from rl_eval.policy._policy import Policy, Spaces, choose_actions
 from rl_eval.policy._source import SOURCES, Source, load, names_policy, notes, preprocessing
@@ -38,14 +39,16 @@ class Ensemble:
         if all(hasattr(member, "probabilities") for member in self._members):
             mean = np.mean([member.probabilities(obs) for member in self._members], axis=0)  # type: ignore[attr-defined]
             with np.errstate(divide="ignore"):
-                logits = np.log(mean if mask is None else np.where(mask, np.maximum(mean, 1e-30), 0))
-            noise = 0.0 if greedy else self._rng.gumbel(size=logits.shape)
-            return (logits + noise).argmax(axis=1) + self._action.start
+                logits = np.log(mean)
+            return actions_from(logits, np.zeros(()), self._action, None if greedy else self._rng, mask)
         chosen = np.stack([choose_actions(each, obs, greedy, mask, episode_start) for each in self._members])
         votes = np.zeros((len(obs), int(self._action.n)))
         rows = np.arange(len(obs))
         for place, actions in enumerate(chosen):  # of equal votes that of the first policy counts
             votes[rows, actions - self._action.start] += 1 + (1e-6 if place == 0 else 0)
+        if mask is not None:  # illegal votes count where there are no others: the environment says what follows
+            legal = np.where(mask, votes, 0)
+            votes = np.where(legal.any(axis=1, keepdims=True), legal, votes)
         return votes.argmax(axis=1) + self._action.start
 
 

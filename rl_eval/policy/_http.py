@@ -97,7 +97,7 @@ class HttpPolicy:
         if answer.logits is not None:
             self._check_logits(answer.logits, len(obs))
             rng = None if greedy else self._rng
-            actions = actions_from(answer.logits, np.zeros(()), self._action, rng)
+            actions = actions_from(answer.logits, np.zeros(()), self._action, rng, mask)
         return checked_actions(actions, len(obs), self._action, self._name)
 
     def _check_logits(self, logits: np.ndarray, n: int) -> None:

@@ -270,7 +270,7 @@ def _tensor(output: Mapping[str, Any]) -> np.ndarray:
 
 
 def _logits(values: np.ndarray, name: str, mask: np.ndarray | None) -> np.ndarray:
-    """Logits of legal actions, `[N, A]`."""
+    """Logits `[N, A]`."""
     valid = values.dtype.kind in "iuf" and values.ndim == 2 and not np.isnan(values).any()
     if not valid or (name == "probabilities" and (values < 0).any()):
         raise InputError(f"answered with {name} that are not rows of numbers")
@@ -278,4 +278,4 @@ def _logits(values: np.ndarray, name: str, mask: np.ndarray | None) -> np.ndarra
         logits = values.astype(np.float64) if name == "logits" else np.log(values.astype(np.float64))
     if mask is not None and mask.shape != logits.shape:
         raise InputError(f"answered with {name} of shape {logits.shape}: the environment has {mask.shape}")
-    return logits if mask is None else np.where(mask, logits, -np.inf)
+    return logits

@@ -22,7 +22,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.formatting import short_path
-from rl_eval.policy._actions import actions_from, checked_actions
+from rl_eval.policy._actions import actions_from, checked_actions, legal_where_not
 from rl_eval.policy._fixed_batches import filled
 from rl_eval.policy._identity import digest
 from rl_eval.policy._onnx_external import embedded, external_files
@@ -60,9 +60,13 @@ class OnnxPolicy:
     @property
     def probabilities(self) -> Callable[[np.ndarray], np.ndarray]:
         """`probabilities(obs) -> [N, A]`, where the graph has them."""
-        if not {"logits", "probabilities"} & self._outputs.keys() or self._inputs.memory or self._inputs.mask:
+        if not self._has_logits or self._inputs.memory or self._inputs.mask:
             raise AttributeError(f"policy {self._spec!r} has no probabilities")
         return self._probabilities
+
+    @property
+    def _has_logits(self) -> bool:
+        return bool({"logits", "probabilities"} & self._outputs.keys())
 
     @property
     def has_memory(self) -> bool:
@@ -76,21 +80,21 @@ class OnnxPolicy:
         mask: np.ndarray | None = None,
         episode_start: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Actions `[N]` or `[N, A]`: the most likely when greedy, else a sample.
+        """Actions `[N]` or `[N, A]`: the most likely when greedy, else a sample; by logits only legal ones.
 
         Raises:
             InputError: the graph fails, returns something that is not an action, or cannot be sampled.
         """
         outputs = self._run(obs, mask, episode_start)
         if greedy and "action" in outputs:
-            return checked_actions(outputs["action"], len(obs), self._action, self._spec, clip=self._clipped)
+            actions = checked_actions(outputs["action"], len(obs), self._action, self._spec, clip=self._clipped)
+            if mask is not None and isinstance(self._action, gym.spaces.Discrete) and self._has_logits:
+                return legal_where_not(actions, self._logits(outputs, len(obs)), self._action, mask)
+            return actions
         rng = None if greedy else self._rng
         if isinstance(self._action, gym.spaces.Discrete):
-            if "logits" in outputs or "probabilities" in outputs:
-                logits = self._logits(outputs, len(obs))
-                if mask is not None and self._inputs.mask is not None:
-                    logits = np.where(mask, logits, -np.inf)
-                return actions_from(logits, np.zeros(()), self._action, rng)
+            if self._has_logits:
+                return actions_from(self._logits(outputs, len(obs)), np.zeros(()), self._action, rng, mask)
         elif "mean" in outputs and (greedy or "log_std" in outputs):
             std = np.zeros(())
             if rng:

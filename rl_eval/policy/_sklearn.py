@@ -18,7 +18,7 @@ from rl_eval.envs.space_values import batch, has_arrays
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.formatting import short_path
-from rl_eval.policy._actions import actions_from, checked_actions
+from rl_eval.policy._actions import actions_from, checked_actions, legal_where_not
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._randomness import OwnRandomness
@@ -42,8 +42,8 @@ class SklearnPolicy:
             raise AttributeError(f"policy {self._spec!r} has no probabilities")
         return self._probabilities
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """Actions `[N, …]`: what the model predicts when greedy, else draws.
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+        """Actions `[N, …]`: what the model predicts when greedy, else draws; with probabilities only legal ones.
 
         Raises:
             InputError: the model fails, predicts no action, or cannot be sampled.
@@ -55,13 +55,19 @@ class SklearnPolicy:
                     f"policy {self._spec!r} has no predict_proba for {action}, so it cannot be sampled: judge it with "
                     "`policy: greedy`"
                 )
-            with np.errstate(divide="ignore"):
-                return actions_from(np.log(self._probabilities(obs)), np.zeros(()), action, self._rng)
+            return actions_from(self._logits(obs), np.zeros(()), action, self._rng, mask)
         answers = self._each_row(self._model.predict, obs)
         size = int(np.prod(action.shape or ()))
         if answers.size == len(obs) * size:  # one target is predicted without a dimension
             answers = answers.reshape(len(obs), *(action.shape or ()))
-        return checked_actions(answers, len(obs), action, self._spec)
+        actions = checked_actions(answers, len(obs), action, self._spec)
+        if mask is not None and isinstance(action, gym.spaces.Discrete) and hasattr(self, "probabilities"):
+            return legal_where_not(actions, self._logits(obs), action, mask)
+        return actions
+
+    def _logits(self, obs: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return np.log(self._probabilities(obs))
 
     def _probabilities(self, obs: np.ndarray) -> np.ndarray:
         """Action probabilities `[N, A]`; actions that the model has not seen have none."""

@@ -33,8 +33,8 @@ class TorchScriptPolicy:
         self._module, self._spec, self._spaces = module, spec, spaces
         self._randomness, self._rng = OwnRandomness(seed), np.random.default_rng(seed)
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """Actions `[N, …]`: the module's own, or the most likely, or a draw, by its logits.
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+        """Actions `[N, …]`: the module's own, or the most likely, or a draw, by its logits of legal actions.
 
         Raises:
             InputError: the module fails, or returns no action.
@@ -54,7 +54,7 @@ class TorchScriptPolicy:
                     f"policy {self._spec!r} returned floats of shape {answers[:1].shape} for one observation: they "
                     f"must be logits of shape (1, {action.n}), without NaN"
                 )
-            return actions_from(answers, np.zeros(()), action, None if greedy else self._rng)
+            return actions_from(answers, np.zeros(()), action, None if greedy else self._rng, mask)
         if not greedy:
             raise InputError(
                 f"policy {self._spec!r} returns only its action, so it cannot be sampled: judge it with "

@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rl_eval.envs.space_values import as_rows
+from rl_eval.envs.space_values import as_rows, legal_parts
 from rl_eval.errors import InputError
 from rl_eval.policy._any_actions import actions_of_outputs, draws, has_points, largest_parts, point
 from rl_eval.policy._fixed_batches import ROWS, filled
@@ -60,15 +60,11 @@ class Constant:
         actions = as_rows(self._action, [self._value] * len(obs))
         if mask is None:
             return actions
+        legal = legal_parts(self._action, actions, mask)
         if isinstance(self._action, gym.spaces.MultiDiscrete):  # the lowest legal one where a part is not legal
-            offsets = np.concatenate([[0], np.cumsum(self._action.nvec.reshape(-1))[:-1]])
-            columns = (actions - self._action.start).reshape(len(obs), -1) + offsets
-            legal = np.take_along_axis(mask, columns, axis=1).reshape(actions.shape)
             return np.where(legal, actions, largest_parts(self._action, mask.astype(np.float64)))
         assert isinstance(self._action, gym.spaces.Discrete)
-        start = self._action.start
-        legal = mask[np.arange(len(obs)), actions - start]
-        return np.where(legal, actions, mask.argmax(axis=1) + start)
+        return np.where(legal, actions, mask.argmax(axis=1) + self._action.start)
 
 
 def _box_point(action: gym.spaces.Box, value: str) -> np.ndarray:
