@@ -31,18 +31,25 @@ def check(config: Config) -> None:
     \b
       rl-eval production check production.yaml
 
-    If the registry has a champion, the features that the config names must be those of its observations.
+    If the registry has a champion, the features that the config names must be those of its observations. A config
+    without a suite is valid, with a warning.
 
     Exit status: 0 valid, 2 not.
     """  # fmt: skip
     import yaml
 
+    from rl_eval import terminal
     from rl_eval.production.config import load_config
     from rl_eval.production.loop.config_check import check_champion, check_config
 
     read = load_config(config)
     check_config(read)
     check_champion(read)
+    if not read.proof.suites:
+        terminal.print_line(
+            "warning: proof.suites is empty, so candidates are proved on logged traffic only: name the suite of CI",
+            stderr=True,
+        )
     typer.echo(yaml.safe_dump(read.model_dump(), sort_keys=False).rstrip())
 
 

@@ -74,7 +74,7 @@ class RolloutConfig(Section):
         steps: shares of units, ascending; then all.
         shadow: whether it first decides on all units without acting.
         margin: the challenger is promoted once its mean reward is shown to be no lower than the champion's by this.
-        low, high: bounds of a unit's reward; they have to hold.
+        low, high: bounds of a unit's reward; they have to hold. Where they are left out, those of `quality.reward`.
         alpha: chance that an equal or better challenger is rolled back on evidence, and that one worse by more than
             the margin passes a step.
         independent: what counts once: a unit, with its first decision in a step, or every decision.

@@ -23,6 +23,7 @@ from rl_eval.production.quality import QualityFilter, Shapes
 from rl_eval.production.queues import Message, Queue, QueueError, open_queue
 from rl_eval.production.records import MessageError, Record, decode
 from rl_eval.production.store import Store, UnavailableError
+from rl_eval.production.store.ingest import OUTSIDE_BOUNDS
 
 log = logging.getLogger(__name__)
 SHAPES, QUALITY = "shapes", "quality"  # documents of the store
@@ -109,10 +110,18 @@ class Collector:
     def _ingest(self, records: Sequence[Record]) -> None:
         assert self._filter is not None
         try:
-            self.counts += self._store.ingest(records, self._filter.judge, self._clock.now())
+            bounds = self._config.rollout.low, self._config.rollout.high
+            counts = self._store.ingest(records, self._filter.judge, self._clock.now(), bounds)
         except UnavailableError:
             self._filter = None  # it has learned from what was not stored
             raise
+        if counts[OUTSIDE_BOUNDS] and not self.counts[OUTSIDE_BOUNDS]:
+            log.warning(
+                "rewards come that are outside rollout.low and rollout.high, %g and %g: a step of a roll-out with one "
+                "of them decides nothing, so give bounds of every reward",
+                *bounds,
+            )
+        self.counts += counts
 
     def _read_filter(self) -> bool:
         """Whether it is known what is served, so that records can be judged."""

@@ -61,6 +61,28 @@ class ProductionConfig(Section):
             return values
         return {**values, "collect": {**collect, "name": values["name"]}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bounds_of_rewards(cls, values: Any) -> Any:
+        """The bounds of a unit's reward are those of the rewards that are accepted, unless they are given."""
+        if not isinstance(values, dict):
+            return values
+        quality, rollout = values.get("quality"), values.get("rollout", {})
+        reward = quality.get("reward") if isinstance(quality, dict) else None
+        if not isinstance(rollout, dict) or not isinstance(reward, list) or len(reward) != 2:
+            return values
+        return {**values, "rollout": {"low": reward[0], "high": reward[1], **rollout}}
+
+    @model_validator(mode="after")
+    def _bounds_that_hold(self) -> ProductionConfig:
+        low, high = self.quality.reward
+        if "reward" in self.quality.model_fields_set and not self.rollout.low <= low < high <= self.rollout.high:
+            raise ValueError(
+                f"rollout.low and rollout.high, {self.rollout.low:g} and {self.rollout.high:g}, do not contain "
+                f"quality.reward, {low:g} to {high:g}: leave them out, or give bounds of every reward"
+            )
+        return self
+
     @model_validator(mode="after")
     def _kept_for_long_enough(self) -> ProductionConfig:
         if self.rollout.reward_window >= self.privacy.retention:

@@ -8,6 +8,8 @@ import yaml
 
 from rl_eval.cli import _production  # noqa: F401
 from rl_eval.cli._app import app
+from rl_eval.gates import load_suite
+from rl_eval.production.config import load_config
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 ROOT = DEPLOY.parent
@@ -55,6 +57,25 @@ def test_the_image_copies_what_there_is_and_nothing_more():
     for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
         for name in line.split()[:-1]:
             assert name == "." or name.split("/")[0] in kept
+
+
+@pytest.mark.parametrize("file", ["production.yaml", "kubernetes/production.yaml", "examples/production.yaml"])
+def test_the_config_has_bounds_of_rewards_and_a_suite_that_the_image_has(file):
+    config = load_config(DEPLOY / file)
+    assert "reward" in config.quality.model_fields_set
+    assert [config.rollout.low, config.rollout.high] == config.quality.reward
+    assert config.proof.suites
+    kept = [line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")]
+    for suite in config.proof.suites:
+        path = Path(suite)
+        if path.is_absolute():  # in the image, whose WORKDIR is the checkout
+            assert path.parts[:2] == ("/", "app")
+            assert path.parts[2] in kept
+            path = Path(*path.parts[2:])
+        else:
+            path = (DEPLOY / file).parent / path
+        assert load_suite(ROOT / path).env.name == "threat"
+    assert re.search(r"^WORKDIR /app$", DOCKERFILE, re.MULTILINE)
 
 
 def test_the_extras_of_the_image_exist():

@@ -11,7 +11,11 @@ from rl_eval.cli import main
 from rl_eval.production.clock import SteadyClock
 from rl_eval.production.clock_check import ClockError
 from rl_eval.production.collector import GATHER_S, Collector
+from rl_eval.production.parts import open_parts
 from rl_eval.production.store import UnavailableError
+from rl_eval.production.watch import pages
+from rl_eval.production.watch.figures import read_figures
+from rl_eval.production.watch.metrics import prometheus_text
 from tests.production.served import Loop, write_config
 
 
@@ -141,3 +145,18 @@ def test_erase_as_a_command(loop, tmp_path, capsys):
     database = sqlite3.connect(tmp_path / "production" / "store.sqlite")
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
+
+
+def test_rewards_outside_the_bounds_of_a_roll_out_are_counted_and_said_once(loop, caplog):
+    loop.live(3)  # rewards 0, 1 and 2
+    loop.collect()
+    ids = loop.live(4)  # and 0 to 3
+    loop.collect()
+    loop.post("/store_experience", decision_id=ids[-1], reward=3.0, done=True)  # once more
+    loop.collect()
+    said = [message for message in caplog.messages if "rollout.low and rollout.high, 0 and 1" in message]
+    assert len(said) == 1
+    with open_parts(loop.config) as parts:
+        figures = read_figures(parts, 2e9)
+    assert "rl_eval_loop_outside_bounds_total 3.0" in prometheus_text(figures).decode().splitlines()
+    assert "3 rewards were outside" in pages.status_page(figures, [0.1])

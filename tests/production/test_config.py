@@ -77,6 +77,11 @@ def test_durations(tmp_path, text, expected):
         ("name: a\ncollect:\n  store: mysql://host/db\n", "collect.store: must be sqlite:///FILE or postgresql:"),
         ("name: a\ncollect:\n  queue: amqp://host\n", "collect.queue: must be store, redis://"),
         ("name: a\nquality:\n  reward: [1, 0]\n", "quality: reward must be the lowest and the highest"),
+        ("name: a\nquality: {reward: [-2, 0]}\nrollout: {low: 0, high: 1}\n", "do not contain quality.reward, -2 to 0"),
+        (
+            "name: a\nquality: {reward: [-2, 0]}\nrollout: {high: -1}\n",
+            "rollout.low and rollout.high, -2 and -1, do not",
+        ),
         ("name: a\nprivacy:\n  retention: 30m\n", "rollout.reward_window must be shorter than privacy.retention"),
         ("name: [\n", "not valid YAML"),
         ("name: a\nserve:\n  port: '80'\n", "serve.port: must be a whole number, not '80'"),
@@ -87,6 +92,28 @@ def test_refusals(tmp_path, text, sentence):
         load_config(write(tmp_path, text))
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "bounds"),
+    [("{}", (-2.0, 0.0)), ("{low: -3.0}", (-3.0, 0.0)), ("{low: -2, high: 1}", (-2.0, 1.0))],
+)
+def test_the_bounds_of_a_roll_out_are_those_of_rewards_unless_given(tmp_path, rollout, bounds):
+    config = load_config(write(tmp_path, f"name: a\nquality: {{reward: [-2.0, 0.0]}}\nrollout: {rollout}\n"))
+    assert (config.rollout.low, config.rollout.high) == bounds
+    config = load_config(write(tmp_path, "name: a\nquality: {reward: [-2.0, 0.0]}\n"))
+    assert (config.rollout.low, config.rollout.high) == (-2.0, 0.0)
+    config = load_config(write(tmp_path, "name: a\n"))
+    assert (config.rollout.low, config.rollout.high) == (0.0, 1.0)
+
+
+def test_check_warns_where_there_is_no_suite(tmp_path, capsys):
+    assert main(["production", "check", str(write(tmp_path, "name: a\n"))]) == 0
+    assert "warning: proof.suites is empty" in capsys.readouterr().err
+    suite = tmp_path / "suite.yaml"
+    suite.write_text("rl_eval: 1\nenv: threat\ncriteria: {f1: {metric: f1, at_least: 0.8}}\n")
+    assert main(["production", "check", str(write(tmp_path, "name: a\nproof: {suites: [suite.yaml]}\n"))]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_policies_have_queues_of_their_own(tmp_path):

@@ -45,6 +45,9 @@ class Controller:
         config: of the roll-out.
         steady, wall: clocks, in seconds; the first never jumps.
         read_queue: raises `InputError` where the queue cannot be read.
+
+    Attributes:
+        decided_on: the row that the latest pass decided on; a decision may have changed it since.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Controller:
         self._steady, self._read_queue = steady, read_queue
         self._offset = wall() - steady()
         self.watcher = Watcher(store, registry, config)
+        self.decided_on = Row()
         self._seen: tuple[int, float] | None = None  # number of the row, and when this process saw it
         self.unlogged: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -73,6 +77,7 @@ class Controller:
         try:
             self._log_rest()
             number, row = self._row()
+            self.decided_on = row
             if row.state not in RUNNING:
                 return self._rest(number, row)
             if (gone := self._alias_moved(row)) is not None:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from rl_eval.evidence import MoreOftenTest, TwoSampleTest
-from rl_eval.formatting import number
+from rl_eval.formatting import duration, number
 from rl_eval.production.canary_config import RolloutConfig
 
 Verdict = Literal["promote", "hold", "roll_back"]
@@ -90,7 +90,7 @@ class RewardEvidence:
         self.test = TwoSampleTest(
             -config.margin, config.low, config.high, share, step_alpha(config), "at_least", looks_rarely=True
         )
-        self.outside = ""
+        self.outside = ""  # why nothing is claimed; empty: all rewards are within the bounds
         self.missing = [0, 0]  # of the challenger, of the champion
         self._waiting: list[tuple[float, bool]] = []
 
@@ -118,7 +118,7 @@ class RewardEvidence:
             if not self.config.low <= reward <= self.config.high:
                 self.outside = (
                     f"a reward of {number(reward)} is outside [{number(self.config.low)}, {number(self.config.high)}], "
-                    "so nothing is claimed: give rollout.low and rollout.high that hold"
+                    "so this step decides nothing: abort it, and give rollout.low and rollout.high that hold"
                 )
                 return
             self._waiting.append((reward, mine))
@@ -242,18 +242,12 @@ def decide(
     guard = guards.decide()
     if guard is not None and guard.verdict == "roll_back":
         return guard
-    traffic = calls_in_step > 0 if rewards is None else rewards.units > 0
-    if rewards is None:
-        enough = calls_in_step >= LEAST_CALLS
-        evidence = Decision(
-            "promote" if enough else "hold", "traffic", f"{calls_in_step:,} decisions of the challenger"
-        )
-    else:
-        evidence = rewards.decide()
+    traffic = calls_in_step > 0 if rewards is None else rewards.units > 0 or bool(rewards.outside)
+    evidence = _without_rewards(calls_in_step) if rewards is None else rewards.decide()
     if evidence.verdict == "roll_back":
         return evidence
     if not traffic:
-        return Decision("hold", "traffic", "no unit counts yet, which is no verdict")
+        return Decision("hold", "traffic", _no_traffic(config, rewards, calls_in_step))
     if elapsed >= config.step.max and (evidence.verdict == "hold" or guard is not None):
         why = guard or evidence
         return Decision("roll_back", "time", f"step.max has passed without a decision ({why.figure}: {why.sentence})")
@@ -261,7 +255,29 @@ def decide(
         return guard
     if evidence.verdict == "promote" and elapsed < config.step.min:
         return Decision("hold", "time", f"step.min has not passed ({evidence.sentence})")
+    if evidence.verdict == "promote" and rewards is None:
+        return Decision("promote", "time", f"the step lasted step.min with {evidence.sentence}")
     return evidence
+
+
+def _without_rewards(calls_in_step: int) -> Decision:
+    """What a step shows in which one policy acts, so that no rewards are compared."""
+    count = f"{calls_in_step:,} decisions of the challenger"
+    if calls_in_step < LEAST_CALLS:
+        return Decision("hold", "traffic", f"{count} in this step, and {LEAST_CALLS} are needed")
+    return Decision("promote", "traffic", f"{count} without more errors or slow answers than the margins allow")
+
+
+def _no_traffic(config: RolloutConfig, rewards: RewardEvidence | None, calls_in_step: int) -> str:
+    """Why nothing counts yet."""
+    if rewards is None or calls_in_step == 0:
+        return "the challenger has made no decision in this step yet, so nothing can be decided"
+    if config.missing == "leave_out" and any(rewards.missing):
+        return "no reward has come for the decisions of this step, and rollout.missing leaves those without out"
+    return (
+        "no decision of this step counts yet: each does once it is as old as rollout.reward_window, "
+        f"{duration(config.reward_window)}"
+    )
 
 
 def pace(config: RolloutConfig) -> tuple[float, int]:

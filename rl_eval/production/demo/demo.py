@@ -258,9 +258,8 @@ def _rolled_out(running: Simulation, title: str, began: float, first: int, share
     ]
     for look in running.parts.store.document("evidence").body.get("looks", []):
         if look["verdict"] == "promote" and look["at"] >= running.clock.now() - 3600 * (running.hours - began):
-            figures.append(
-                (f"promoted to {look['share']:.0%}" if look["share"] else "promoted to champion", look["sentence"])
-            )
+            to = f"{look['share_after']:.0%}" if look["share_after"] else "champion"
+            figures.append((f"promoted to {to}", look["sentence"]))
     return _chapter(running, title, text, began, figures)
 
 

@@ -23,6 +23,7 @@ from rl_eval.production.loop import improvement, reviews
 from rl_eval.production.loop.starting import Starter
 from rl_eval.production.loop.training import Trained, run_training
 from rl_eval.production.parts import Parts
+from rl_eval.production.states import RUNNING
 from rl_eval.production.store import TrainingLostError
 from rl_eval.production.watch.figures import EVIDENCE
 
@@ -117,12 +118,13 @@ class Loop:
     def _roll_out(self, turn: Turn) -> None:
         turn.decision = decision = self.controller.run_pass()
         self._say_once("availability", f"roll-out: {decision.sentence}" if decision.figure == "availability" else "")
+        self._say_once("bounds", f"roll-out: {decision.sentence}" if decision.figure == "bounds" else "")
         if decision.figure in ("idle", "pinned"):
             return
-        row = self.controller.row()
-        figures = _step_figures(self.controller)
-        look = {**asdict(decision), "at": self.parts.clock(), "state": row.state, "share": row.share,
-                "margin": self.parts.config.rollout.margin, **figures}  # fmt: skip
+        before, after = self.controller.decided_on, self.controller.row()
+        look = {**asdict(decision), "at": self.parts.clock(), "state": before.state, "share": before.share,
+                "share_after": after.share, "margin": self.parts.config.rollout.margin,
+                **_step_figures(self.controller)}  # fmt: skip
         document = self.parts.store.document(EVIDENCE)
         looks = list(document.body.get("looks", []))
         if looks and all(looks[-1].get(key) == look[key] for key in ("sentence", "state", "share", "units")):
@@ -145,11 +147,9 @@ class Loop:
 
 
 def _step_figures(controller: Controller) -> dict[str, Any]:
-    """The units that count in this step, and the difference of mean rewards, where there is one."""
+    """The units that count in this step, and the difference of mean rewards in units of the reward, if any."""
     watched = controller.watcher.watched
-    rewards = None if watched is None else watched.rewards
+    rewards = None if watched is None or controller.decided_on.state not in RUNNING else watched.rewards
     if rewards is None:
         return {"units": 0, "difference": None}
-    scale = rewards.config.high - rewards.config.low
-    estimate = rewards.test.estimate if rewards.test.units else None
-    return {"units": rewards.units, "difference": None if estimate is None else estimate * scale}
+    return {"units": rewards.units, "difference": rewards.test.estimate if rewards.test.units else None}

@@ -6,6 +6,7 @@ Everything here runs inside one transaction that writes, so no other collector i
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -17,20 +18,27 @@ from rl_eval.production.store.counters import add_counts
 from rl_eval.production.store.rows import DECISION, REWARD, Pair, chunks, decision_of, reward_of, values_of
 from rl_eval.production.store.tables import decisions, experience, rewards
 
-CONFLICT = "conflict"
+CONFLICT, OUTSIDE_BOUNDS = "conflict", "outside_bounds"
 # From pairs, and from those accepted rewards that equal content had before, to the reasons of refusal; None: accepted.
 Judge = Callable[[Sequence[Pair], Sequence[Sequence[float]]], Sequence[str | None]]
 
 
-def ingest(connection: Connection, records: Sequence[Record], judge: Judge, received: float) -> Counter[str]:
+def ingest(
+    connection: Connection,
+    records: Sequence[Record],
+    judge: Judge,
+    received: float,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Counter[str]:
     """Store records; those that are stored already change nothing.
 
     Args:
         judge: says which experience is refused, and why.
         received: seconds since 1970, by the collector's clock.
+        bounds: of a reward in a roll-out; those outside are counted.
 
     Returns:
-        What happened: `decisions`, `rewards`, `accepted`, `duplicates`, `refused.<reason>`.
+        What happened: `decisions`, `rewards`, `accepted`, `duplicates`, `outside_bounds`, `refused.<reason>`.
     """
     counts: Counter[str] = Counter()
     kept = erasure.without_erased(connection, records)
@@ -44,6 +52,7 @@ def ingest(connection: Connection, records: Sequence[Record], judge: Judge, rece
         connection.execute(insert(rewards), columns)
     counts["decisions"] += len(new_decisions)
     counts["rewards"] += len(new_rewards)
+    counts[OUTSIDE_BOUNDS] += sum(not bounds[0] <= row.reward <= bounds[1] for row in new_rewards.values())
     pairs = _pairs(connection, new_decisions, new_rewards, disputed)
     if pairs:
         _judge(connection, pairs, disputed, judge, received, counts)

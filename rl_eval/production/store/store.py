@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -150,10 +151,16 @@ class Store:
         """Seconds since 1970 by the clock of the store."""
         return self.database.now()
 
-    def ingest(self, records: Sequence[Record], judge: Judge, received: float) -> Counter[str]:
+    def ingest(
+        self,
+        records: Sequence[Record],
+        judge: Judge,
+        received: float,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+    ) -> Counter[str]:
         """Store records once; see `rl_eval.production.store.ingest.ingest`."""
         with self.database.writing() as connection:
-            return ingest(connection, records, judge, received)
+            return ingest(connection, records, judge, received, bounds)
 
     def counts(self) -> dict[str, int]:
         """What was stored, accepted and refused since the store began, by name."""

@@ -23,6 +23,7 @@ from rl_eval.production.registry import CHALLENGER, CHAMPION
 from rl_eval.production.review_queue import Review
 from rl_eval.production.serving_cost import rate_of, read_served
 from rl_eval.production.store import Training
+from rl_eval.production.store.ingest import OUTSIDE_BOUNDS
 from rl_eval.production.triggers import DOCUMENT as TRIGGERS
 from rl_eval.untrusted_files import only_regular
 
@@ -120,6 +121,11 @@ class Figures:
     def refused(self) -> dict[str, int]:
         """Reason -> how much experience was refused for it."""
         return {name.partition(".")[2]: n for name, n in self.counts.items() if name.startswith("refused.") and n}
+
+    @property
+    def outside_bounds(self) -> int:
+        """How many rewards were outside `rollout.low` and `rollout.high`, since the store began."""
+        return self.counts.get(OUTSIDE_BOUNDS, 0)
 
     @property
     def queue_age(self) -> float | None:

@@ -89,6 +89,9 @@ def _of_store(figures: Figures) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         f"{LOOP}_rollout_step_seconds", "How long this step was watched.", value=figures.rollout.elapsed
     )
+    yield CounterMetricFamily(
+        f"{LOOP}_outside_bounds", "Rewards outside `rollout.low` and `rollout.high`.", value=figures.outside_bounds
+    )
     last = figures.evidence[-1] if figures.evidence else {}
     yield GaugeMetricFamily(f"{LOOP}_rollout_units", "Units that count in this step.", value=last.get("units") or 0)
     if last.get("difference") is not None:

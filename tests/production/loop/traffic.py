@@ -15,8 +15,12 @@ SECTIONS = {
 }
 
 
-def collect(parts, count, version="1", first=0, at=1e9):
-    """Decisions of a uniform policy between two actions, and their rewards; each unit once."""
+def collect(parts, count, version="1", first=0, at=1e9, rewards=(0.0, 1.0)):
+    """Decisions of a uniform policy between two actions, and their rewards; each unit once.
+
+    Args:
+        rewards: of the two actions.
+    """
     rng = np.random.default_rng(first)
     records = []
     for number in range(first, first + count):
@@ -26,7 +30,7 @@ def collect(parts, count, version="1", first=0, at=1e9):
         records += [
             LoggedDecision(f"d{number}", at + number, f"u{number}", version, observation, None, action.tobytes(), 0.5,
                            confidence, 0.0),
-            LoggedReward(f"d{number}", float(action), at + number, True, False),
+            LoggedReward(f"d{number}", rewards[action], at + number, True, False),
         ]  # fmt: skip
     parts.store.ingest(records, lambda pairs, before: [None] * len(pairs), at + first + count)
 
