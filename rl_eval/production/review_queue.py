@@ -23,6 +23,7 @@ from rl_eval.production.store.rows import chunks
 from rl_eval.production.store.tables import decisions, reviews
 
 WAITING, DECIDING, DECIDED = "waiting", "deciding", "decided"
+LOOKED_AT = "review_looked_at"  # the document of the last decision that was looked at, in the order of decisions
 LEFT = "reviews_left"  # the counter of decisions that left the queue without a person
 MAX_REASON = 2_000  # characters
 MOST_NUMBERS = 1_000  # of an observation that a person is shown
@@ -195,6 +196,26 @@ def read(store: Store, decision_id: str) -> Review | None:
     with store.database.reading() as connection:
         row = connection.execute(_with_decisions().where(reviews.c.decision_id == decision_id)).first()
     return None if row is None else _review(row)
+
+
+def is_looked_at(store: Store, decision_id: str) -> bool | None:
+    """Whether a decision was looked at, or never will be, since it is from before the first bound.
+
+    Ask this first, and for its row afterwards: a row is there before its decision counts as looked at.
+
+    Returns:
+        None: the decision is not in the store: it has not come yet, or is no longer kept.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    last = store.document(LOOKED_AT)
+    query = select(decisions.c.at).where(decisions.c.decision_id == decision_id)
+    with store.database.reading() as connection:
+        at = connection.execute(query).scalar()
+    if at is None:
+        return None
+    return not last.number or (at, decision_id) <= (last.body["at"], last.body["id"])
 
 
 def intend(

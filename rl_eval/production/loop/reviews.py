@@ -12,13 +12,13 @@ from rl_eval.production.loop.versions import champion_number
 from rl_eval.production.parts import Parts
 from rl_eval.production.registry import CHALLENGER, CHAMPION
 from rl_eval.production.review import ReviewBound, calibrate
+from rl_eval.production.review_queue import LOOKED_AT
 from rl_eval.production.watch.figures import BOUND
 from rl_eval.production.watch.overrides import complete_overrides
 
 LEAST, MOST = 200, 20_000  # decisions that calibrate
 GROWTH = 2.0  # calibrated again once there are so many times its decisions
 PAGE = 5_000
-LOOKED_AT = "review_looked_at"  # the last decision that was looked at
 SETTLED = "review_settled"  # for which versions and bound the queue was last gone through
 
 

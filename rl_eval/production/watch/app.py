@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,13 +19,14 @@ from rl_eval import __version__
 from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.audit import AuditError
+from rl_eval.production.heartbeats import read_alive
 from rl_eval.production.parts import Parts
 from rl_eval.production.registry import RegistryError
 from rl_eval.production.store import UnavailableError
 from rl_eval.production.watch import pages
 from rl_eval.production.watch.figures import SHOWN_REVIEWS, Figures, read_figures
 from rl_eval.production.watch.metrics import prometheus_text
-from rl_eval.production.watch.overrides import record_override
+from rl_eval.production.watch.overrides import is_utf8, record_override
 from rl_eval.serving.metrics import CONTENT_TYPE
 from rl_eval.serving.refusals import json_text
 
@@ -97,15 +99,30 @@ def _status_of(error: Exception) -> int:
     return 503 if isinstance(error, UnavailableError | AuditError | RegistryError) else 422
 
 
-def _json(values: dict[str, Any], status: int = 200) -> Response:
-    return Response(json_text(values), status, media_type="application/json", headers=_NO_STORE)
+def _json(values: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    own = {**_NO_STORE, **(headers or {})}
+    return Response(json_text(values), status, media_type="application/json", headers=own)
 
 
 def _one(parts: Parts, decision_id: str) -> Response:
-    review = None if "\0" in decision_id else review_queue.read(parts.store, decision_id)  # PostgreSQL has no NUL
-    if review is None:
-        return _json({"detail": f"decision {decision_id[:80]!r} was not given to a person: the policy's counts"}, 404)
-    return _json(_values(review))
+    is_text = is_utf8(decision_id) and "\0" not in decision_id  # PostgreSQL has no NUL
+    looked_at = review_queue.is_looked_at(parts.store, decision_id) if is_text else None
+    review = review_queue.read(parts.store, decision_id) if is_text else None
+    if review is not None:
+        return _json(_values(review))
+    name = f"decision {decision_id[:80]!r}"
+    if looked_at or (looked_at is not None and parts.config.loop.wrong_below is None):
+        return _json({"detail": f"{name} was not given to a person: the policy's counts"}, 404)
+    seconds = max(1, math.ceil(parts.config.loop.turn))
+    retry = {"retry_s": seconds, "decision_id": decision_id}
+    headers = {"Retry-After": str(seconds)}
+    if looked_at is None:
+        detail = f"{name} is not in the store: it was not collected yet, or is no longer kept; ask again in {seconds} s"
+        return _json({"state": "unknown", "detail": detail, **retry}, 404, headers)
+    detail = f"{name} was not looked at yet: ask again in {seconds} s"
+    if not read_alive(parts.store)["loop"].count:
+        detail += "; no control loop is alive, and nothing is looked at before `rl-eval production run` is started"
+    return _json({"state": "not_looked_at", "detail": detail, **retry}, 202, headers)
 
 
 def _offset(text: str) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rl_eval.errors import InputError
-from rl_eval.production import review_queue
+from rl_eval.production import heartbeats, review_queue
 from rl_eval.production.audit import verify
 from rl_eval.production.loop.reviews import update_queue
 from rl_eval.production.records import LoggedDecision
@@ -267,3 +267,49 @@ def test_decisions_at_or_below_the_bound_go_to_people_and_no_others(parts):
     assert last == (20.0, "e")
     assert review_queue.below(parts.store, bound, {"1", "2"}, last, 10) == ([], last)
     assert (review_queue.ask(parts.store, found), review_queue.ask(parts.store, found)) == (3, 0)
+
+
+def one(client, decision_id):
+    answer = client.get("/review", params={"decision_id": decision_id})
+    return answer.status_code, answer.json(), answer.headers.get("retry-after")
+
+
+def test_of_what_was_not_looked_at_yet_nobody_says_that_the_policys_counts(client, full):
+    section = full.config.loop.model_copy(update={"wrong_below": 0.5, "turn": 2.5})
+    object.__setattr__(full.config, "loop", section)
+    decisions = [
+        LoggedDecision(f"n-{n}", 100.0 + n, "u", "1", b"\0" * 4, None, np.int64(0).tobytes(), 0.5, 0.9, None)
+        for n in range(3)
+    ]
+    assert one(client, "n-1")[:2] == (404, {**one(client, "n-1")[1], "state": "unknown", "retry_s": 3})
+    full.store.ingest(decisions, lambda pairs, _: [None] * len(pairs), 103.0)
+    assert "the policy's counts" in one(client, "n-1")[1]["detail"]  # no bound yet: nobody ever looks at it
+    full.store.swap_document(0, {"at": 101.0, "id": "n-1"}, review_queue.LOOKED_AT)
+    assert [one(client, f"n-{n}")[0] for n in range(3)] == [404, 404, 202]
+    assert "the policy's counts" in one(client, "n-1")[1]["detail"]
+    _, body, after = one(client, "n-2")
+    assert (body["state"], body["retry_s"], after) == ("not_looked_at", 3, "3")
+    assert "was not looked at yet: ask again in 3 s" in body["detail"]
+    assert "policy" not in body["detail"]
+    number = full.store.document(heartbeats.DOCUMENT).number
+    full.store.swap_document(number, {}, heartbeats.DOCUMENT)
+    assert "no control loop is alive" in one(client, "n-2")[1]["detail"]
+    review_queue.ask(full.store, [Review("n-2", 102.0, "1", 0, 0.4)])
+    assert one(client, "n-2")[1]["state"] == "waiting"
+    assert one(client, "a\0b")[1]["state"] == "unknown"
+    object.__setattr__(full.config, "loop", section.model_copy(update={"wrong_below": None}))
+    full.store.swap_document(1, {"at": 100.0, "id": "n-0"}, review_queue.LOOKED_AT)
+    assert "the policy's counts" in one(client, "n-1")[1]["detail"]  # nothing goes to people
+
+
+def test_what_becomes_a_persons_between_two_looks_is_not_said_to_be_the_policys(client, full, monkeypatch):
+    """A row that comes after the first of both reads is found by the second."""
+    looked = review_queue.is_looked_at
+
+    def slowly(store, decision_id):
+        answer = looked(store, decision_id)
+        review_queue.ask(store, [Review(decision_id, 5.0, "1", 0, 0.4)])
+        return answer
+
+    monkeypatch.setattr(review_queue, "is_looked_at", slowly)
+    assert one(client, "late")[1]["state"] == "waiting"
