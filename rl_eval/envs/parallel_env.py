@@ -26,7 +26,7 @@ def parallel_spec(env_id: str) -> EnvSpec:
 
 
 class ParallelAsOne(gym.Env):
-    """All agents as one: the reward is the sum of theirs, and `info` has `reward_<agent>` of each.
+    """All agents as one: the reward is the sum of theirs, and `info` has `return_<agent>`, the sum of its own so far.
 
     An agent that has left keeps its last observation, zeros before its first; its actions are ignored. The episode ends
     when no agent is left, terminated if all of them were.
@@ -67,6 +67,7 @@ class ParallelAsOne(gym.Env):
         observations, _ = self._parallel.reset(seed=seed, options=options)
         self._observations = {**self._blank, **observations}
         self._terminated = dict.fromkeys(self._agents, False)
+        self._returns = dict.fromkeys(self._agents, 0.0)
         return dict(self._observations), {}
 
     def step(self, action: dict[str, Any]):
@@ -77,8 +78,10 @@ class ParallelAsOne(gym.Env):
         self._terminated.update({agent: bool(ended) for agent, ended in terminations.items()})
         left = [a for a in self._parallel.agents if not (terminations.get(a) or truncations.get(a))]
         terminated = not left and all(self._terminated.values())
-        info = {f"reward_{agent}": float(rewards.get(agent, 0.0)) for agent in self._agents}
-        return dict(self._observations), sum(info.values()), terminated, not left and not terminated, info
+        own = {agent: float(rewards.get(agent, 0.0)) for agent in self._agents}
+        self._returns = {agent: so_far + own[agent] for agent, so_far in self._returns.items()}
+        info = {f"return_{agent}": so_far for agent, so_far in self._returns.items()}
+        return dict(self._observations), sum(own.values()), terminated, not left and not terminated, info
 
     def render(self):
         """What the environment draws."""

@@ -102,13 +102,18 @@ def alone(env, **policies):
     return np.array(returns)
 
 
+def last_values(episodes, name):
+    """A fact at the end of each episode, as `fact.<name>` has it."""
+    return episodes.outcome[name][np.cumsum(episodes.lengths) - 1]
+
+
 def test_one_policy_acts_for_all_agents():
     expected = alone(Walk(), a=largest, b=largest)
     assert len(np.unique(expected)) == expected.size
     for n in (1, 3, 8):
-        episodes = played("python:their_game:largest", n, outcome=["reward_a", "reward_b"])
+        episodes = played("python:their_game:largest", n, outcome=["return_a", "return_b"])
         np.testing.assert_allclose(episodes.per_episode("native_reward"), expected.sum(axis=1), atol=1e-6)
-        each = np.stack([episodes.per_episode("reward_a"), episodes.per_episode("reward_b")], axis=1)
+        each = np.stack([last_values(episodes, "return_a"), last_values(episodes, "return_b")], axis=1)
         np.testing.assert_allclose(each, expected, atol=1e-6)
         assert episodes.lengths.tolist() == [5] * len(SEEDS)
         assert not episodes.terminated.any()  # `b` is truncated
@@ -144,7 +149,7 @@ def test_an_environment_of_pettingzoo_itself_and_a_model_of_stable_baselines3(tm
     pytest.importorskip("pygame")
     from pettingzoo.classic import rps_v2
 
-    config = Config(id="pettingzoo:classic.rps_v2", kwargs={"max_cycles": 6}, outcome=["reward_player_0"])
+    config = Config(id="pettingzoo:classic.rps_v2", kwargs={"max_cycles": 6}, outcome=["return_player_0"])
     assert DOMAIN.needs_trust(config) is None
     assert DOMAIN.needs_trust(Config(id="pettingzoo:their_game:walk")).endswith("imports a module")
     env = rps_v2.parallel_env(max_cycles=6)
@@ -165,7 +170,7 @@ def test_an_environment_of_pettingzoo_itself_and_a_model_of_stable_baselines3(tm
     expected = alone(env, player_0=own, player_1=lambda obs: [2])
     vector = domains.make(config, n_envs=2, part="test", autoreset=False)
     episodes = play(vector, load(spec, Spaces.of(config, vector), config, trust=True), seeds=SEEDS)
-    np.testing.assert_allclose(episodes.per_episode("reward_player_0"), expected[:, 0], atol=1e-6)
+    np.testing.assert_allclose(last_values(episodes, "return_player_0"), expected[:, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +215,33 @@ def test_agents_need_an_environment_of_several_and_the_trust_of_their_policies()
         load("agents:a=random+b=random", spaces, config)
     with pytest.raises(InputError, match=r"has 'python:their_game:largest', which imports and runs code: add --trust"):
         load("agents:a=python:their_game:largest+b=random", spaces, config)
+
+
+class Duel(Walk):
+    """`a` loses 1 in each of nine steps, and then gets 1; `b` gets nothing."""
+
+    def step(self, actions):
+        self.time += 1
+        ended, played = self.time == 10, self.agents
+        self.agents = [] if ended else played
+        rewards = {"a": 1.0 if ended else -1.0, "b": 0.0}
+        every = {"terminated": dict.fromkeys(played, ended), "truncated": dict.fromkeys(played, False)}
+        return self._seen(), rewards, *every.values(), {agent: {} for agent in played}
+
+
+def test_a_suite_judges_the_own_return_of_an_agent(tmp_path, module):
+    module.duel = Duel
+    (tmp_path / "duel.yaml").write_text(
+        "rl_eval: 1\nenv: {id: 'pettingzoo:their_game:duel', outcome: [return_a, return_b]}\ncontrols: []\n"
+        "episodes: {max: 80}\ncriteria:\n"
+        "  a: {metric: fact.return_a, at_least: 0.5, bounds: [-10, 10]}\n"
+        "  b: {metric: fact.return_b, at_least: -0.5, bounds: [-10, 10]}\n"
+    )
+    suite = load_suite(tmp_path / "duel.yaml", trust=True)
+    verdict = evaluate_suite(suite, named_runs(suite, ["random"]), trust=True)
+    rows = {each.criterion: each for each in verdict.criteria}
+    assert (rows["a"].decision, rows["a"].estimate) == ("FAIL", -8.0)
+    assert (rows["b"].decision, rows["b"].estimate) == ("PASS", 0.0)
 
 
 def test_a_suite_judges_several_agents(tmp_path, monkeypatch):
