@@ -206,7 +206,32 @@ def _box_value(space: gym.spaces.Box, value: Any, action: bool, at: str) -> np.n
     rounding = ROUNDING * np.maximum(1, np.abs(array))
     if (array < space.low - rounding).any() or (array > space.high + rounding).any():
         raise NotInSpaceError(f"{_place(at)}{str(array.tolist())[:60]}, which is not in {space}")
-    return np.clip(array, space.low, space.high).astype(space.dtype)
+    converted = within(space, array)
+    if converted.dtype.kind == "f" and not np.isfinite(converted).all():
+        raise NotInSpaceError(f"{_place(at)}{str(array.tolist())[:60]}, which is infinite in {space.dtype}")
+    if converted.dtype.kind in "iu" and not whole(array).all():
+        raise NotInSpaceError(f"{_place(at)}{str(array.tolist())[:60]} with a fraction, which is not in {space}")
+    return converted
+
+
+def whole(values: np.ndarray) -> np.ndarray:
+    """Which numbers are integers, or not one because of rounding; bool of the same shape."""
+    if values.dtype.kind != "f":
+        return np.ones(values.shape, bool)
+    with np.errstate(invalid="ignore"):  # of infinite ones
+        return np.abs(values - np.rint(values)) <= np.maximum(ROUNDING, np.spacing(np.abs(values)))
+
+
+def within(box: gym.spaces.Box, actions: np.ndarray) -> np.ndarray:
+    """Actions `[…, *shape]` of a Box, moved into its bounds and, if it has integers, rounded; in its type.
+
+    A number that is too large for the type becomes infinite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.dtype(box.dtype).kind in "iu":
+            rounded = np.clip(np.rint(actions), box.low, box.high).astype(box.dtype)
+            return np.where(actions >= box.high, box.high, rounded)  # a float cannot be the largest int64
+        return np.clip(actions, box.low, box.high).astype(box.dtype)
 
 
 def _action_array(value: Any, space: gym.spaces.Box) -> np.ndarray | None:

@@ -16,6 +16,8 @@ from rl_eval.envs.space_values import (
     has_arrays,
     legal_parts,
     values_of,
+    whole,
+    within,
 )
 from rl_eval.errors import InputError
 
@@ -46,7 +48,7 @@ def actions_from(
     assert isinstance(action, gym.spaces.Box)
     if rng is not None:
         parameters = parameters + std * rng.standard_normal(parameters.shape, np.float32)
-    return np.clip(parameters.reshape(len(parameters), *action.shape), action.low, action.high).astype(action.dtype)
+    return within(action, parameters.reshape(len(parameters), *action.shape))
 
 
 def legal_where_not(
@@ -64,6 +66,7 @@ def checked_actions(answer: Any, n: int, action: gym.Space, name: str, *, clip: 
         n: the number of observations.
         name: of the policy, for the message.
         clip: whether an action outside of a Box is moved to its bound; otherwise only what rounding explains is.
+            Integers may differ by rounding too; a number that is infinite in the type of the Box is refused.
 
     Raises:
         InputError: it is not one action per observation, or not an action of the environment.
@@ -88,13 +91,16 @@ def checked_actions(answer: Any, n: int, action: gym.Space, name: str, *, clip: 
         wrong = int(valid.argmin())
         shown = f"{np.asarray(actions[wrong]).tolist()}"[:SHOWN]
         finite = actions.dtype.kind in "iuf" and np.isfinite(actions[wrong]).all()
-        hint = " (clip it)" if isinstance(action, gym.spaces.Box) and finite else ""
+        hint = ""
+        if isinstance(action, gym.spaces.Box) and finite:
+            fraction = np.dtype(action.dtype).kind in "iu" and not whole(actions[wrong]).all()
+            hint = " (round it to integers)" if fraction else " (clip it)"
         raise InputError(
             f"policy {name} returned the {actions.dtype} action {shown} for observation {wrong} of {n}: every action "
             f"must be in {action}{hint}"
         )
     if isinstance(action, gym.spaces.Box):
-        return np.clip(actions, action.low, action.high).astype(action.dtype)
+        return within(action, actions)
     return actions.astype(np.int8) if actions.dtype.kind == "b" else actions
 
 
@@ -130,7 +136,8 @@ def _valid_rows(actions: np.ndarray, action: gym.Space, clip: bool) -> np.ndarra
     if isinstance(action, gym.spaces.Box):
         low, high = action.low.reshape(-1), action.high.reshape(-1)
         rounding = ROUNDING * np.maximum(1, np.abs(rows))
-        inside = np.isfinite(rows)
+        converted = within(action, actions).reshape(rows.shape)
+        inside = np.isfinite(rows) & (np.isfinite(converted) if converted.dtype.kind == "f" else whole(rows))
         return (inside if clip else inside & (rows >= low - rounding) & (rows <= high + rounding)).all(axis=1)
     if isinstance(action, gym.spaces.MultiBinary):
         return ((rows == 0) | (rows == 1)).all(axis=1)

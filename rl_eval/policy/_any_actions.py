@@ -31,6 +31,8 @@ def _draws(action: gym.Space, n: int, rng: np.random.Generator, mask: np.ndarray
         return rng.integers(action.start, action.start + action.n, n)
     if isinstance(action, gym.spaces.Box):
         low, high = finite_bounds(action)
+        if np.dtype(action.dtype).kind in "iu":
+            return rng.integers(low.astype(np.int64), high.astype(np.int64), (n, *low.shape), endpoint=True)
         return rng.uniform(low, high, (n, *low.shape)).astype(action.dtype)
     if isinstance(action, gym.spaces.MultiDiscrete):
         if mask is not None:

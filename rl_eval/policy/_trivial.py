@@ -75,6 +75,8 @@ def _box_point(action: gym.spaces.Box, value: str) -> np.ndarray:
         found = point(action, value) if value in names else np.full(action.shape, float(value)).astype(wide)
     except ValueError:
         found = np.full(action.shape, np.nan)
+    if np.dtype(action.dtype).kind in "iu":
+        found = np.where(found == np.rint(found), found, np.nan)
     if not (np.isfinite(found) & (action.low <= found) & (found <= action.high)).all():
         raise InputError(
             f"policy constant:{value} is not an action: give low, middle, high or one number "

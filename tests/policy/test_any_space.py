@@ -229,6 +229,50 @@ def test_actions_outside_of_the_space_are_refused(module, kind):
     assert "\n" not in str(error.value)
 
 
+BYTES, FLOATS = gym.spaces.Box(0, 255, (2,), np.uint8), gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["Box", "Dict of Box"])
+@pytest.mark.parametrize(
+    ("space", "action", "message"),
+    [
+        (BYTES, [1.99, 3.0], r"\[1\.99, 3\.0\]"),
+        (BYTES, [254.6, 3.0], r"\[254\.6, 3\.0\]"),
+        (BYTES, [0, 256], r"\[0, 256\]"),
+        (FLOATS, [1e39, 0.0], r"\[1e\+39, 0\.0\]"),
+        (FLOATS, [np.inf, 0.0], r"(\[inf, 0\.0\]|a number that is not finite)"),
+    ],
+)
+def test_fractions_of_integers_and_floats_that_are_too_large_are_refused(module, nested, space, action, message):
+    value = {"part": np.array(action)} if nested else action
+    module.act = lambda obs: [value] * len(obs)
+    with pytest.raises(InputError, match=f"^policy python:their_policies:act returned .*{message}") as error:
+        returns(3, "python:their_policies:act", None, gym.spaces.Dict(part=space) if nested else space)
+    if not nested and isinstance(action[0], float) and space == BYTES:
+        assert str(error.value).endswith("(round it to integers)")
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["Box", "Dict of Box"])
+def test_only_rounding_is_forgiven_and_to_the_nearest_integer(module, nested):
+    action = gym.spaces.Dict(part=BYTES) if nested else BYTES
+    total = {}
+    for name, values in {"rounded": [1.999995, 255.000001], "whole": [2, 255]}.items():
+        value = {"part": np.array(values)} if nested else values
+        module.act = lambda obs, value=value: [value] * len(obs)
+        total[name] = returns(3, "python:their_policies:act", None, action).tolist()
+    assert total["rounded"] == total["whole"]
+
+
+def test_random_draws_every_integer_of_a_box():
+    drawn = Random(gym.spaces.Box(-1, 1, (2,), np.int8), 0).act(np.zeros((300, 1)), True)
+    assert drawn.dtype == np.int8
+    assert [np.unique(drawn[:, column]).tolist() for column in (0, 1)] == [[-1, 0, 1]] * 2
+    with pytest.raises(
+        InputError, match=r"^policy constant:0\.5 is not an action: give low, middle, high or one number"
+    ):
+        Constant(BYTES, "0.5")
+
+
 @pytest.mark.parametrize("answer", [5, None, "text", {"turn": [0]}, [[1], [1, 2], 3], object(), [{}, {}, {}]])
 @pytest.mark.parametrize("kind", ACTIONS)
 def test_an_answer_of_another_kind_is_one_sentence(module, kind, answer):
