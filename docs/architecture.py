@@ -65,6 +65,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "untrusted_files",
         "validation_errors",
         "extras",
+        "checkout",
         "override_text",
         "redis_credentials",
         "errors",

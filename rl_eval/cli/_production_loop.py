@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rl_eval.cli._checkout import checkout
+from rl_eval.checkout import checkout
 from rl_eval.cli._production import Config, actor, log_warnings, production
 from rl_eval.net import LOOPBACK, environment_token
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl_eval.checkout import checkout
 from rl_eval.cli._app import app
-from rl_eval.cli._checkout import checkout
 from rl_eval.extras import require_extra
 from rl_eval.formatting import number, quantity
 from rl_eval.override_text import override

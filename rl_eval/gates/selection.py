@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl_eval.checkout import is_checkout
 from rl_eval.domains import identity
 from rl_eval.errors import InputError
 from rl_eval.formatting import quantity
@@ -61,11 +62,11 @@ class NoRunError(InputError):
     """No finished run is one that a suite judges.
 
     Attributes:
-        command: trains what it judges.
+        command: trains what it judges; None outside of a checkout.
         passed_over: one sentence for each run that cannot be read.
     """
 
-    def __init__(self, message: str, command: str, passed_over: Sequence[str]) -> None:
+    def __init__(self, message: str, command: str | None, passed_over: Sequence[str]) -> None:
         super().__init__(message)
         self.command, self.passed_over = command, tuple(passed_over)
 
@@ -266,6 +267,9 @@ def _unfinished(run: Run) -> str:
 
 
 def _no_run(suite: Suite, outputs: Path, passed_over: Sequence[str]) -> NoRunError:
+    if not is_checkout(Path.cwd()):
+        reason = f"no finished run in {outputs} fits this suite: name a policy or a run with --rl-run"
+        return NoRunError(f"{reason}{_also(passed_over)}", None, passed_over)
     command = train_command(suite)
     return NoRunError(
         f"no finished run in {outputs} fits {suite.label}: train with `{command}`, or name a run or a policy with "

@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rl-train-missing",
         action="store_true",
         dest="rl_eval_train_missing",
-        help="train the missing runs first, with train.py",
+        help="in a checkout of the project: train the missing runs first, with train.py",
     )
     group.addoption(
         "--rl-data",

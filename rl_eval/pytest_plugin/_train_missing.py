@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rl_eval.checkout import is_checkout
 from rl_eval.errors import InputError
 from rl_eval.formatting import display_text
 from rl_eval.override_text import training_command
@@ -30,15 +31,14 @@ def train(config: pytest.Config, suite: Suite) -> None:
     """Run the commands that train what a suite judges.
 
     Raises:
-        InputError: there is no train.py, no data, or training failed.
+        InputError: this is no checkout, there is no data, or training failed.
     """
     from rl_eval.gates import needs_path, train_arguments, train_command
 
-    script = config.rootpath / "train.py"
-    if not script.is_file():
+    if not is_checkout(config.rootpath):
         raise InputError(
-            f"--rl-train-missing runs {script}, which does not exist here: train elsewhere, and name the run with "
-            "--rl-run"
+            f"--rl-train-missing trains, which needs a checkout of the project, and {config.rootpath} is none: name a "
+            "policy or a run with --rl-run"
         )
     if needs_path(suite):
         raise InputError(
@@ -46,7 +46,7 @@ def train(config: pytest.Config, suite: Suite) -> None:
             f"--rl-data, or train with `{train_command(suite)}`"
         )
     for arguments in train_arguments(suite):
-        _run(config, [sys.executable, str(script), *arguments], training_command(arguments))
+        _run(config, [sys.executable, str(config.rootpath / "train.py"), *arguments], training_command(arguments))
 
 
 def _run(config: pytest.Config, command: list[str], command_text: str) -> None:

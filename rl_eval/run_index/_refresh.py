@@ -39,7 +39,7 @@ def list_runs(outputs: Path, on_read: Callable[[int, int], None] | None = None, 
         InputError: the folder does not exist.
     """
     if not outputs.is_dir():
-        raise InputError(f"{outputs} is not a folder: train with `python train.py`, or name a folder of runs")
+        raise InputError(f"{outputs} is not a folder: name a folder of runs")
     stamps, cut = scan(outputs)
     stored = load(outputs)
     entries: dict[str, Entry] = {}

@@ -8,12 +8,12 @@ import pytest
 
 from agents import AGENTS
 from tests.gates import fake_agent
-from tests.pytest_plugin.pole_project import REGISTER, ROOT, SUITE
+from tests.pytest_plugin.pole_project import REGISTER, ROOT, SUITE, TRAIN
 
 
 @pytest.fixture
 def project(pytester, monkeypatch):
-    """A project with a suite; policies come from the fake agent, in this process and in others."""
+    """A checkout with a suite; policies come from the fake agent, in this process and in others."""
     monkeypatch.setitem(AGENTS, "fake", fake_agent.ENTRY)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
@@ -26,4 +26,6 @@ def project(pytester, monkeypatch):
     (pytester.path / "suites").mkdir()
     (pytester.path / "suites" / "pole.yaml").write_text(SUITE)
     pytester.makeini("[pytest]\n")
+    (pytester.path / "train.py").write_text(TRAIN)
+    (pytester.path / "pyproject.toml").write_text('[project]\nname = "rl_eval"\n')
     return pytester

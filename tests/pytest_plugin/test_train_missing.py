@@ -8,14 +8,13 @@ import time
 
 import pytest
 
-from tests.pytest_plugin.pole_project import SPREAD, TRAIN, not_judged, output
+from tests.pytest_plugin.pole_project import SPREAD, not_judged, output
 
 pytest_plugins = "pytester"
 
 
 def test_train_missing_trains_what_the_suite_needs_and_no_more(project):
     (project.path / "suites" / "pole.yaml").write_text(SPREAD)
-    (project.path / "train.py").write_text(TRAIN)
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
     result.assert_outcomes(passed=2)
     assert "training with env=cartpole agent=ppo -m seed=1,2" in output(result)
@@ -29,7 +28,6 @@ def test_train_missing_trains_one_seed_twice(project):
         "mean_return_seed_std", "same_seed_return_std"
     )
     (project.path / "suites" / "pole.yaml").write_text(text)
-    (project.path / "train.py").write_text(TRAIN)
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
     result.assert_outcomes(passed=2)
     assert output(result).count("training with env=cartpole agent=ppo seed=42") == 2
@@ -73,9 +71,32 @@ def test_a_signal_to_pytest_alone_stops_the_training(project, number, status):
     assert (project.path / "stopped.txt").read_text() == str(int(number))
 
 
-def test_train_missing_without_train_py(project):
+@pytest.mark.parametrize("pyproject", [None, '[project]\nname = "theirs"\n', "[project]\n", "project = []\n"])
+def test_the_train_py_of_another_project_is_not_run(project, pyproject):
+    """A repository that only judges: its train.py is its own, and may do anything."""
+    (project.path / "train.py").write_text("from pathlib import Path\nPath('trained.txt').touch()\n")
+    (project.path / "pyproject.toml").unlink()
+    if pyproject is not None:
+        (project.path / "pyproject.toml").write_text(pyproject)
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
     assert not_judged(result) == 4
     result.stdout.fnmatch_lines(
-        ["NOT JUDGED suites/pole.yaml: --rl-train-missing runs *train.py, which does not exist*"]
+        ["NOT JUDGED suites/pole.yaml: --rl-train-missing trains, which needs a checkout of the project*--rl-run"]
     )
+    assert not (project.path / "trained.txt").exists()
+
+
+def test_without_a_checkout_nobody_is_told_to_train(project):
+    (project.path / "pyproject.toml").unlink()
+    (project.path / "suites" / "spread.yaml").write_text(SPREAD)
+    result = project.runpytest_inprocess("suites/", "--junitxml=report.xml")
+    assert not_judged(result) == 7
+    result.stdout.fnmatch_lines(
+        [
+            "NOT JUDGED suites/pole.yaml, suites/spread.yaml: no finished run in outputs fits this suite: name a "
+            "policy or a run with --rl-run"
+        ]
+    )
+    for text in (output(result), (project.path / "report.xml").read_text()):
+        assert "train.py" not in text
+        assert "train-missing" not in text
