@@ -36,7 +36,7 @@ class ReviewBound:
         threshold: decisions with a confidence above it are made alone; inf: none are.
         error: the stated share of errors.
         delta: the chance that it is not kept.
-        decisions: held-out ones; `alone` of them were above the threshold, and `wrong` of these were wrong.
+        decisions: whose outcome is known; `alone` of them were above the threshold, and `wrong` of these were wrong.
     """
 
     threshold: float
@@ -56,8 +56,9 @@ class ReviewBound:
         return confidence is None or not confidence > self.threshold
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; an infinite threshold is None."""
-        return {**asdict(self), "threshold": None if math.isinf(self.threshold) else self.threshold}
+        """Plain values; without a bound, threshold, `alone` and `wrong` are None, since none was measured."""
+        unbounded = {"threshold": None, "alone": None, "wrong": None}
+        return {**asdict(self), **(unbounded if math.isinf(self.threshold) else {})}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ReviewBound:
@@ -67,8 +68,9 @@ class ReviewBound:
             InputError: it is none.
         """
         try:
-            threshold = math.inf if values["threshold"] is None else float(values["threshold"])
-            bound = cls(**{**values, "threshold": threshold})
+            if values["threshold"] is None:
+                values = {**values, "threshold": math.inf, "alone": 0, "wrong": 0}
+            bound = cls(**{**values, "threshold": (threshold := float(values["threshold"]))})
             counts = (bound.wrong, bound.alone, bound.decisions)
             if not all(isinstance(count, int) for count in counts) or list(counts) != sorted(counts):
                 raise ValueError

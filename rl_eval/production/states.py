@@ -81,7 +81,10 @@ def _advice(state: State, event: Event) -> str:
         return "wait until its aliases have changed"
     why = "nothing is paused or pinned; " if event in ("resume", "unpin") else ""
     if event == "abort":
-        why = "no version is the challenger; "
+        why = (
+            "no version is the challenger; `rl-eval production pin CONFIG VERSION --reason ...` and then `resume` make "
+            "an earlier version the champion again; "
+        )
     return f"{why}possible now: {', '.join(dict.fromkeys(possible))}"
 
 

@@ -60,6 +60,13 @@ def test_what_nobody_can_be_sure_of_is_all_reviewed():
     assert always.needs_review(None)
 
 
+def test_without_a_bound_nothing_is_said_to_be_measured():
+    bound = calibrate(np.linspace(0.5, 1, 40), np.ones(40, bool))
+    values = bound.to_json()
+    assert (values["threshold"], values["alone"], values["wrong"], values["decisions"]) == (None, None, None, 40)
+    assert ReviewBound.from_json(values) == bound
+
+
 def test_equal_confidences_are_decided_alike():
     wrong = np.arange(1_000) % 4 == 0
     assert calibrate(np.full(1_000, 0.9), wrong, error=0.1).threshold == math.inf

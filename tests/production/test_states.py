@@ -41,7 +41,7 @@ def test_every_event_in_every_state(state, event):
     ("state", "event", "said"),
     [
         ("idle", "resume", "nothing is paused or pinned; possible now: pin"),
-        ("idle", "abort", "no version is the challenger; possible now: pin"),
+        ("idle", "abort", "`resume` make an earlier version the champion again; possible now: pin"),
         ("idle", "pause", "is not possible: possible now: pin"),
         ("canary", "resume", "nothing is paused or pinned; possible now: pause, abort, promote, pin"),
         ("paused", "pause", "possible now: resume, abort, promote, pin"),

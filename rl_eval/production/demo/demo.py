@@ -212,7 +212,11 @@ def _people(running: Simulation) -> Chapter:
         f"{alone}. {sum(counts.values()):,} decisions went to a person, who has decided {decided} of them; what a "
         "person decides counts."
     )
-    share = f"{bound['alone'] / bound['decisions']:.0%}, of which {bound['wrong']:,} of {bound['alone']:,} were wrong"
+    share = "none"
+    if threshold is not None:
+        share = (
+            f"{bound['alone'] / bound['decisions']:.0%}, of which {bound['wrong']:,} of {bound['alone']:,} were wrong"
+        )
     return _chapter(running, "People", text, began, [("decided alone in calibration", share)])
 
 

@@ -66,7 +66,7 @@ class Figures:
         drift, bound: documents of the control loop; empty where there are none.
         evidence: what the roll-out was decided on, the newest last.
         improvement: each champion against the first on a fixed reference set, the first first.
-        reviews: state -> how many.
+        reviews: state -> how many; at most `most_reviews` wait.
         thousand: what 1,000 decisions cost; None before there is one.
         lines: of the audit log, the newest first; `audit_lines`: how many there are.
     """
@@ -92,6 +92,7 @@ class Figures:
     evidence: Sequence[Mapping[str, Any]] = ()
     improvement: Sequence[Mapping[str, Any]] = ()
     reviews: Mapping[str, int] = field(default_factory=dict)
+    most_reviews: int = 0
     reviewed: Sequence[Review] = ()
     thousand: Cost | None = None
     lines: Sequence[Entry] = ()
@@ -141,7 +142,7 @@ def read_figures(parts: Parts, now: float) -> Figures:
     Args:
         now: seconds since 1970.
     """
-    figures = Figures(parts.config.name, now)
+    figures = Figures(parts.config.name, now, most_reviews=parts.config.loop.most_reviews)
     figures.disks = {part: disk for part, path in parts.embedded.items() if (disk := disk_of(path)) is not None}
     with _fault(figures, "store"):
         store = parts.store

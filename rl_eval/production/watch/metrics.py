@@ -119,6 +119,8 @@ def _of_store(figures: Figures) -> Iterator[Metric]:
         reviews.add_metric((name,), figures.reviews.get(name, 0))
     reviews.add_metric(("left",), figures.counts.get(LEFT, 0))
     yield reviews
+    meaning = "How many may wait for a person: newer ones replace the oldest."
+    yield GaugeMetricFamily(f"{LOOP}_most_reviews", meaning, value=figures.most_reviews)
 
 
 def _of_registry(figures: Figures) -> Iterator[Metric]:

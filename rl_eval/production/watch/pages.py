@@ -62,6 +62,7 @@ def status_values(figures: Figures, steps: Sequence[float], shadow: bool) -> dic
         "figures": figures,
         "parts": PARTS,
         "headline": headline(figures),
+        "bound": bound_sentence(figures.bound),
         "processes": [(kind, PROCESSES[kind][0]) for kind in figures.alive],
         "loop_gone": _gone_sentence(figures, "loop"),
         "steps": _steps(figures, steps, shadow),
@@ -167,6 +168,25 @@ def _gone_sentence(figures: Figures, kind: Kind) -> str:
     age = figures.alive[kind].age
     since = "has worked yet" if age is None else f"has worked for {html_page.duration(age)}"
     return f"No {name} {since}: {meaning}. Start one: rl-eval production {command} CONFIG."
+
+
+def bound_sentence(bound: Mapping[str, Any]) -> str:
+    """Which decisions a person sees, and what that was measured on."""
+    if not bound:
+        return "No bound is calibrated yet, so no decision goes to a person."
+    known = (
+        f"{html_page.count(bound['decisions'])} decisions of version {bound.get('champion', '–')} whose reward is known"
+    )
+    error = percent(bound["error"])
+    if bound["threshold"] is None:
+        return f"No bound on confidence keeps wrong decisions at {error} over {known}, so a person sees every decision."
+    alone, wrong = bound["alone"], bound["wrong"]
+    measured = f"of which {percent(wrong / alone)} were wrong; the stated limit is {error}"
+    if alone == bound["decisions"]:
+        return f"A person sees only decisions without a confidence: the policy decides all {known}, {measured}."
+    share = f"{html_page.count(alone)} ({percent(alone / bound['decisions'])}) of {known}"
+    confidence = html_page.number(bound["threshold"], 3)
+    return f"The policy decides without a person if its confidence is above {confidence}: {share}, {measured}."
 
 
 def _steps(figures: Figures, steps: Sequence[float], shadow: bool) -> list[tuple[str, bool]]:

@@ -178,3 +178,20 @@ def test_a_clock_that_jumps_makes_no_process_dead_or_alive_for_long(full, monkey
     monkeypatch.setattr(heartbeats, "BEAT_S", 0.0)
     living.beat()
     assert read_alive(full.store)["loop"] == Alive(1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "above 0.7: 90 (90.0 %) of 100 decisions of version 1 whose reward is known, of which 2.2 % were wrong"),
+        ({"threshold": None, "alone": None, "wrong": None}, "keeps wrong decisions at 5.0 % over 100 decisions of"),
+        ({"threshold": -1.0, "alone": 100}, "the policy decides all 100 decisions of version 1 whose reward is known"),
+    ],
+)
+def test_the_bound_of_review_names_what_it_was_measured_on(full, values, said):
+    document = full.store.document("review_bound")
+    full.store.swap_document(document.number, {**document.body, **values}, "review_bound")
+    html = re.sub(r"\s", " ", pages.status_page(read_figures(full, 2e9), [0.1]))
+    assert said in html
+    assert "above −1" not in html
+    assert "held-out decisions" not in html

@@ -58,6 +58,17 @@ def test_an_alert_fires_two_minutes_after_the_last_sign_of_life(full, name, kind
     assert float(limit) == 120 > heartbeats.GONE_S > 2 * heartbeats.BEAT_S
 
 
+def test_the_alert_on_reviews_follows_the_size_of_its_queue(full):
+    waiting, limit = alert("RlEvalReviewWaits").split(" > ")
+    metrics = exported_by(full).splitlines()
+    assert f"rl_eval_loop_most_reviews {float(full.config.loop.most_reviews)}" in metrics
+    assert waiting == 'max(rl_eval_loop_reviews{state="waiting"})'
+    share = re.fullmatch(r"(\S+) \* max\(rl_eval_loop_most_reviews\)", limit)[1]
+    assert 0.5 < float(share) < 1
+    text = (DEPLOY / "prometheus" / "rules.yml").read_text()
+    assert "review.error" not in text  # more permitted errors are no answer to a long queue
+
+
 def test_alerts_fire_where_nothing_is_scraped(full):
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
