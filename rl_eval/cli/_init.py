@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from rl_eval.cli._app import app
+from rl_eval.cli._init_environment import is_class, register, registered_id, requirements
 from rl_eval.cli._init_files import GITIGNORE, GITLAB, PLUGIN, ci_file
+from rl_eval.envs.parallel_env import PREFIX
 from rl_eval.errors import InputError
 from rl_eval.override_text import shell_word
 
@@ -28,7 +30,9 @@ class CI(Enum):
 def init(
     env: Annotated[
         str,
-        typer.Option("--env", metavar="ID|MODULE:CLASS", help="A Gymnasium id, module:Env-v0, or a class."),
+        typer.Option(
+            "--env", metavar="ID|MODULE:CLASS", help="A Gymnasium id, module:Env-v0, a class, or pettingzoo:…"
+        ),
     ],
     policy: Annotated[
         str,
@@ -43,7 +47,8 @@ def init(
       rl-eval init --env my_env:MyEnv --policy python:my_policy:act --ci gitlab
 
     It plays 20 episodes of the policy and of `random`, which are not those of the suite, and puts a first bar
-    between them. Naming an environment and a policy here lets their code run. No file is overwritten.
+    between them. Naming an environment and a policy here lets their code run. A file that exists is left as it is;
+    if its content is another, nothing is written.
 
     Exit status: 0 done, 2 bad input.
     """
@@ -56,26 +61,27 @@ def init(
     sys.path[:0] = [str(Path.cwd())]  # as `python -m pytest` does
     policy = canonical(policy)
     name = suite_name(env)
-    suite_file = Path("suites") / f"{name}.yaml"
-    if suite_file.exists():
-        raise InputError(f"{suite_file} exists already, and is not overwritten: edit it, or remove it first")
     files: dict[Path, str] = {}
     env_id, plugin = env, None
-    if _is_class(env):
+    if is_class(env) and (own_id := registered_id(env)):
+        env_id = f"{env.rpartition(':')[0]}:{own_id}"
+        terminal.print_line(f"judges {env_id}, which is how {env} is registered")
+    elif is_class(env):
         env_id, plugin = f"{env.rpartition(':')[2]}-v0", f"{name}_environment"
         files[Path("suites") / f"{plugin}.py"] = PLUGIN.format(env=env, id=env_id)
-        _register(env, env_id)
+        register(env, env_id)
     terminal.print_line(f"plays 20 episodes of {policy} and of random")
     seen = look(env_id, policy, name)
-    files[suite_file] = first_suite(seen, env_id, policy, plugin)
+    files[Path("suites") / f"{name}.yaml"] = first_suite(seen, env_id, policy, plugin)
     prefix, _, rest = policy.partition(":")
-    trust = bool(SOURCES.get(prefix).needs_trust(rest)) or ":" in env
+    trust = bool(SOURCES.get(prefix).needs_trust(rest)) or ":" in env.removeprefix(PREFIX)
     command = f"python -m pytest suites/ --rl-run {shell_word(policy)}{' --rl-trust' if trust else ''}"
     if ci is not CI.none:
         place = Path(".github/workflows/gate.yml") if ci is CI.github else Path(GITLAB)
         files[place] = ci_file(
-            ci.value, command, prefix if prefix in ("sb3", "onnx") else "", Path("requirements.txt").exists()
+            ci.value, command, *requirements(env_id, policy), requirements=Path("requirements.txt").exists()
         )
+    _refuse_others(files)
     files[Path(".gitignore")] = GITIGNORE
     for file, text in files.items():
         terminal.print_line(_write(file, text))
@@ -84,18 +90,18 @@ def init(
     terminal.print_line(f"next: {command}")
 
 
-def _is_class(env: str) -> bool:
-    """Whether it names a class, rather than an id, which ends in a version."""
-    return ":" in env and not re.search(r"-v[0-9]+$", env)
+def _refuse_others(files: Mapping[Path, str]) -> None:
+    """Refuse files that exist and have another content.
 
-
-def _register(env: str, env_id: str) -> None:
-    import gymnasium as gym
-
-    module, _, name = env.rpartition(":")
-    if not (module and name.isidentifier()):
-        raise InputError(f"--env {env} is neither an id, such as Acrobot-v1, nor a class, such as my_env:MyEnv")
-    gym.register(env_id, entry_point=env)
+    Raises:
+        InputError: there is one.
+    """
+    for file, text in files.items():
+        if file.exists() and (not file.is_file() or file.read_text(encoding="utf-8", errors="replace") != text):
+            without_ci = "" if file.parent == Path("suites") else ", or add --ci none"
+            raise InputError(
+                f"{file} exists already with another content, and is not overwritten: move it away first{without_ci}"
+            )
 
 
 def _write(file: Path, text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rl_eval import __version__
 
 GITLAB = ".gitlab-ci.yml"
@@ -74,17 +76,19 @@ gate:
 """
 
 
-def ci_file(kind: str, command: str, extra: str, requirements: bool) -> str:
+def ci_file(kind: str, command: str, extras: Sequence[str], packages: Sequence[str], *, requirements: bool) -> str:
     """The CI file.
 
     Args:
         kind: `github` or `gitlab`.
         command: judges the policy.
-        extra: of this package, that the policy needs; may be empty.
+        extras: of this package, that the policy and the environment need.
+        packages: others that they need.
         requirements: whether there is a requirements.txt to install.
     """
     template = _GITHUB_FILE if kind == "github" else _GITLAB_FILE
     wheel = f"./rl_eval-{__version__}-py3-none-any.whl"
-    package = f"'{wheel}[{extra}]'" if extra else wheel
+    package = f"'{wheel}[{','.join(extras)}]'" if extras else wheel
+    package += "".join(f" {name}" for name in packages)
     package += " -r requirements.txt" if requirements else ""
     return template.format(package=package, command=f"{command} --junitxml=gate.xml --rl-verdict gate.json")

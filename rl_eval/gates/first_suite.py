@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from rl_eval.envs.parallel_env import PREFIX
 from rl_eval.errors import InputError
 from rl_eval.formatting import number
 from rl_eval.gates.suite import Suite, parse_suite
@@ -69,7 +70,9 @@ def suite_name(env_id: str) -> str:
     Raises:
         InputError: nothing of the id can be a file's name.
     """
-    words = re.sub(r"-v[0-9]+$", "", re.split("[:/]", env_id)[-1])
+    if env_id.startswith(PREFIX):  # of `my_module:parallel_env`, the function says less than the module
+        env_id = env_id.removeprefix(PREFIX).partition(":")[0]
+    words = re.sub(r"[-_]v[0-9]+$", "", re.split("[:/.]", env_id)[-1])
     name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
     if not name:
         raise InputError(f"{env_id!r} gives no name to a file: name an id such as Acrobot-v1")

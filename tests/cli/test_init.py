@@ -12,6 +12,8 @@ import yaml
 
 from rl_eval import plugins
 from rl_eval.cli import main
+from rl_eval.cli._init_environment import requirements
+from rl_eval.cli._init_files import ci_file
 from rl_eval.gates import evaluate_suite, load_suite, named_runs
 from rl_eval.gates.first_suite import FirstLook, suite_name
 
@@ -52,7 +54,8 @@ def folder(tmp_path, monkeypatch):
     yield tmp_path
     for module in ("mine", "tothemiddle_environment"):
         sys.modules.pop(module, None)
-    gym.registry.pop("ToTheMiddle-v0", None)
+    for env_id in ("ToTheMiddle-v0", "Short-v3", "Short-v4", "Short-v5"):
+        gym.registry.pop(env_id, None)
 
 
 @pytest.mark.filterwarnings("ignore:.*Overriding environment")
@@ -77,19 +80,138 @@ def test_the_first_suite_tells_the_policy_from_a_useless_one(folder, capsys):
 def test_nothing_is_overwritten(folder, capsys):
     Path(".gitignore").write_text("mine\n")
     Path(".gitlab-ci.yml").write_text("theirs: {}\n")
-    Path("requirements.txt").write_text("")
     arguments = ["init", "--env", "CartPole-v1", "--policy", "constant:1", "--ci", "gitlab"]
-    assert main(arguments) == 0
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert ".gitlab-ci.yml exists already with another content" in error
+    assert "--ci none" in error
+    assert not Path("suites").exists()
+    assert main([*arguments[:-1], "none"]) == 0
     output = capsys.readouterr().out
     assert "kept   .gitignore, which exists; add to it: outputs/" in output
-    assert "kept   .gitlab-ci.yml, which exists\n" in output
     assert "constant:1 is no better than random" in output
     assert (Path(".gitignore").read_text(), Path(".gitlab-ci.yml").read_text()) == ("mine\n", "theirs: {}\n")
     assert load_suite(Path("suites/cartpole.yaml")).name == "cartpole"
+    with open("suites/cartpole.yaml", "a") as file:
+        file.write("# edited\n")
     before = Path("suites/cartpole.yaml").read_bytes()
-    assert main(arguments) == 2
-    assert "suites/cartpole.yaml exists already" in capsys.readouterr().err
+    assert main([*arguments[:-1], "github"]) == 2
+    assert "suites/cartpole.yaml exists already with another content" in capsys.readouterr().err
     assert Path("suites/cartpole.yaml").read_bytes() == before
+    assert not Path(".github").exists()
+
+
+def test_what_is_missing_is_added_to_files_that_are_the_same(folder, capsys):
+    arguments = ["init", "--env", "CartPole-v1", "--policy", "constant:1", "--ci"]
+    assert main([*arguments, "gitlab"]) == 0
+    capsys.readouterr()
+    assert main([*arguments, "github"]) == 0
+    output = capsys.readouterr().out
+    assert "kept   suites/cartpole.yaml, which exists" in output
+    assert "wrote  .github/workflows/gate.yml" in output
+
+
+REGISTERED = """
+gym.register("Short-v3", "mine:ToTheMiddle", max_episode_steps=3)
+"""
+
+
+def test_a_class_that_its_module_registers_is_judged_as_registered(folder, capsys):
+    with open("mine.py", "a") as file:
+        file.write(REGISTERED)
+    arguments = ["init", "--env", "mine:ToTheMiddle", "--policy", "python:mine:towards"]
+    assert main(arguments) == 0
+    assert "judges mine:Short-v3, which is how mine:ToTheMiddle is registered" in capsys.readouterr().out
+    assert gym.registry["Short-v3"].max_episode_steps == 3
+    assert "ToTheMiddle-v0" not in gym.registry
+    assert sorted(file.name for file in Path("suites").iterdir()) == ["tothemiddle.yaml"]
+    assert load_suite(Path("suites/tothemiddle.yaml"), trust=True).env.id == "mine:Short-v3"
+
+
+def test_a_class_with_two_ids_must_be_named_by_one(folder, capsys):
+    with open("mine.py", "a") as file:
+        file.write(
+            REGISTERED + 'gym.register("Short-v4", lambda: ToTheMiddle())\ngym.register("Short-v5", ToTheMiddle)\n'
+        )
+    assert main(["init", "--env", "mine:ToTheMiddle", "--policy", "random"]) == 2
+    error = capsys.readouterr().err
+    assert "is registered as Short-v3, Short-v5: name the one to judge, such as --env mine:Short-v3" in error
+
+
+def test_an_id_that_something_else_has_is_not_taken_from_it(folder, capsys):
+    with open("mine.py", "a") as file:
+        file.write('\ngym.register("ToTheMiddle-v0", "mine:other")\n')
+    assert main(["init", "--env", "mine:ToTheMiddle", "--policy", "random"]) == 2
+    error = capsys.readouterr().err
+    assert "the id ToTheMiddle-v0, which the class would get, is registered with mine:other" in error
+    assert "--env mine:MyToTheMiddle-v0" in error
+    assert gym.registry["ToTheMiddle-v0"].entry_point == "mine:other"
+
+
+TWO = """
+from gymnasium.spaces import Box, Discrete
+from pettingzoo import ParallelEnv
+
+
+class Duo(ParallelEnv):
+    metadata = {"name": "duo_v0"}
+    possible_agents = ["left", "right"]
+
+    def observation_space(self, agent):
+        return Box(0, 1, (1,), np.float32)
+
+    def action_space(self, agent):
+        return Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        self.agents = list(self.possible_agents)
+        return {agent: np.zeros(1, np.float32) for agent in self.agents}, {agent: {} for agent in self.agents}
+
+    def step(self, actions):
+        agents, self.agents = self.agents, []
+        observations = {agent: np.zeros(1, np.float32) for agent in agents}
+        rewards = {agent: float(actions[agent]) for agent in agents}
+        return observations, rewards, dict.fromkeys(agents, True), dict.fromkeys(agents, False), {a: {} for a in agents}
+
+
+def parallel_env():
+    return Duo()
+
+
+def right(observations):
+    return np.ones(len(observations), int)
+"""
+
+
+def test_an_environment_of_several_agents_gets_a_first_suite(folder, capsys):
+    pytest.importorskip("pettingzoo")
+    with open("mine.py", "a") as file:
+        file.write(TWO)
+    assert main(["init", "--env", "pettingzoo:mine:parallel_env", "--policy", "python:mine:right"]) == 0
+    assert capsys.readouterr().out.endswith("--rl-run python:mine:right --rl-trust\n")
+    suite = load_suite(Path("suites/mine.yaml"), trust=True)
+    verdict = evaluate_suite(suite, named_runs(suite, ["python:mine:right"]), trust=True)
+    assert {row.criterion: row.decision for row in verdict.criteria}["good_enough"] == "PASS"
+    assert "[pettingzoo]'" in Path(".github/workflows/gate.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("env", "policy", "needed"),
+    [
+        ("CartPole-v1", "random", ([], [])),
+        ("LunarLander-v3", "random", (["box2d"], [])),
+        ("LunarLander-v3", "sb3:ppo:model.zip", (["sb3", "box2d"], [])),
+        ("pettingzoo:classic.rps_v2", "agents:a=onnx:a.onnx+b=sb3:ppo:b.zip", (["sb3", "onnx", "pettingzoo"], [])),
+        ("CartPole-v1", "ensemble:sklearn:a.skops+python:onnx:act", (["sklearn"], [])),
+        ("CartPole-v1", "torchscript:policy.pt", ([], ["torch"])),
+    ],
+)
+def test_ci_installs_what_environment_and_policy_need(env, policy, needed):
+    assert requirements(env, policy) == needed
+    text = ci_file("github", "judge", *needed, requirements=False)
+    extras, packages = needed
+    assert f"[{','.join(extras)}]'{''.join(f' {name}' for name in packages)}\n" in text or not extras
+    assert all(f" {name}\n" in text for name in packages)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +219,8 @@ def test_nothing_is_overwritten(folder, capsys):
     [
         ("CartPole-v1", "model.zip", "named sb3:"),
         ("CartPole-v9", "random", "CartPole-v9"),
-        ("mine:Missing", "random", "Missing"),
+        ("mine:ToTheMidle", "random", "--env mine:ToTheMidle: mine has no 'ToTheMidle': did you mean 'ToTheMiddle'"),
+        ("nowhere:Env", "random", "--env nowhere:Env: the module 'nowhere' cannot be imported"),
         (":x", "random", "neither an id"),
         ("CartPole-v1", "python:nothing:act", "cannot be loaded"),
         ("///", "random", "gives no name"),
@@ -110,7 +233,6 @@ def test_what_cannot_be_played_is_one_sentence_and_writes_nothing(folder, capsys
     assert message in error
     assert error.count("\n") == 1
     assert not Path("suites").exists()
-    gym.registry.pop("Missing-v0", None)
 
 
 def test_the_bar_is_between_the_policy_and_random_and_the_bounds_are_wider():
@@ -125,7 +247,14 @@ def test_the_bar_is_between_the_policy_and_random_and_the_bounds_are_wider():
 
 @pytest.mark.parametrize(
     ("env", "name"),
-    [("LunarLander-v3", "lunarlander"), ("ALE/Pong-v5", "pong"), ("my_env:MyEnv", "myenv"), ("a:My-Env-v0", "my_env")],
+    [
+        ("LunarLander-v3", "lunarlander"),
+        ("ALE/Pong-v5", "pong"),
+        ("my_env:MyEnv", "myenv"),
+        ("a:My-Env-v0", "my_env"),
+        ("pettingzoo:classic.rps_v2", "rps"),
+        ("pettingzoo:my.duo:parallel_env", "duo"),
+    ],
 )
 def test_the_suite_is_named_after_the_environment(env, name):
     assert suite_name(env) == name
