@@ -57,14 +57,16 @@ class UnderSpec(_Strict):
     the useless policies play under the same perturbation.
     """
 
-    noise: Positive | None = Field(None, description="standard deviation of a normal draw that each number gets")
-    drop_features: Annotated[float, Field(gt=0, le=1), BeforeValidator(_number)] | None = Field(
-        None, description="probability that a number of an observation is 0, drawn in each step"
+    noise: Positive | None = Field(
+        None, description="standard deviation of a normal draw that each number of a Box gets, also in a Dict or Tuple"
     )
-    delay: int | None = Field(None, ge=1, le=1000, description="steps by which observations come late")
+    drop_features: Annotated[float, Field(gt=0, le=1), BeforeValidator(_number)] | None = Field(
+        None, description="probability that a number of a Box, also in a Dict or Tuple, is 0, drawn in each step"
+    )
+    delay: int | None = Field(None, ge=1, le=1000, description="steps by which observations, of any space, come late")
     adversarial: Positive | None = Field(
         None,
-        description="each number is changed by at most this. An adversary tries eight random changes for each "
+        description="each number of a Box is changed by at most this. An adversary tries eight random changes for each "
         "decision and, if the policy gives probabilities (runs, ONNX with logits; at most 64 numbers), four steps "
         "along their gradient. It takes what turns the decision, or moves a continuous action most. Another attack may "
         "find more, so PASS is about these attacks. A policy with memory cannot be attacked",

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval import seeding
+from rl_eval.envs.space_values import as_it_is, as_rows, within
 from rl_eval.errors import InputError
 from rl_eval.formatting import number
 from rl_eval.policy._adversary import gradient_changes, random_changes
@@ -18,6 +19,7 @@ from rl_eval.policy._policy import Policy, Spaces, choose_actions, starts
 DRAWS, STEPS = 8, 4  # random changes and steps of an adversary for each decision
 MAX_NUMBERS = 64  # of an observation whose gradient is taken by differences
 _SMALLEST = 1e-12
+_LEAST_FOR_INTEGERS = {"noise": 0.1, "adversarial": 0.5}  # less changes hardly one in a million, or none
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Perturbation:
         kind: noise: a normal draw of deviation `size` is added to each number; drop_features: each number is 0 with
             probability `size`; delay: the policy sees the observation of `size` steps before; adversarial: each number
             is changed by at most `size`, to the worst that is found.
+
+    Noise and gaps are in all Boxes of an observation; its other parts stay as they are. A delay is of all of it.
     """
 
     kind: Literal["noise", "drop_features", "delay", "adversarial"]
@@ -41,15 +45,11 @@ class PerturbedPolicy:
     """A policy under a perturbation, whose draws follow from a seed.
 
     Raises:
-        InputError: observations are not numbers of a Box, or an adversary would disturb the policy's memory.
+        InputError: it would change no observation, or an adversary would disturb the policy's memory.
     """
 
     def __init__(self, policy: Policy, perturbation: Perturbation, spaces: Spaces, spec: str, seed: int) -> None:
-        if not isinstance(spaces.observation, gym.spaces.Box):
-            raise InputError(
-                f"under: {perturbation.kind} changes numbers, and observations of {spaces.env} are "
-                f"{type(spaces.observation).__name__}: remove it"
-            )
+        _require_change(perturbation, spaces)
         if perturbation.kind == "adversarial" and _may_remember(policy):
             raise InputError(
                 f"policy {spec!r} may have a memory, which the tries of an adversary would disturb: use noise, "
@@ -71,14 +71,26 @@ class PerturbedPolicy:
         return choose_actions(self._policy, seen, greedy, mask, episode_start)
 
     def _seen(self, obs: np.ndarray, mask: np.ndarray | None, start: np.ndarray) -> np.ndarray:
-        kind, size = self._perturbation.kind, self._perturbation.size
-        if kind == "noise":
-            return self._in_space(obs + size * self._rng.standard_normal(obs.shape))
-        if kind == "drop_features":
-            return self._in_space(np.where(self._rng.random(obs.shape) < size, 0, obs))
+        kind = self._perturbation.kind
         if kind == "delay":
             return self._late(obs, start)
-        return self._worst(obs, mask)
+        if kind == "adversarial":
+            return self._worst(obs, mask)
+        if isinstance(self._space, gym.spaces.Box):
+            return self._changed(self._space, obs)
+        return as_rows(self._space, [self._changed(self._space, row) for row in obs])
+
+    def _changed(self, space: gym.Space, value: Any) -> Any:
+        """A value, or a batch of a Box, with noise or gaps in its Boxes."""
+        if isinstance(space, gym.spaces.Dict):
+            return {name: self._changed(part, value[name]) for name, part in space.items()}
+        if isinstance(space, gym.spaces.Tuple):
+            return tuple(self._changed(part, one) for part, one in zip(space, value, strict=True))
+        if not isinstance(space, gym.spaces.Box):
+            return value
+        if self._perturbation.kind == "noise":
+            return within(space, value + self._perturbation.size * self._rng.standard_normal(np.shape(value)))
+        return within(space, np.where(self._rng.random(np.shape(value)) < self._perturbation.size, 0, value))
 
     def _late(self, obs: np.ndarray, start: np.ndarray) -> np.ndarray:
         """What there was some steps ago; the first observation of an episode until then."""
@@ -98,7 +110,7 @@ class PerturbedPolicy:
         if self._has_lead(flat, mask):
             tried += gradient_changes(flat, size, STEPS, lambda changed: self._gradients(changed, obs.shape, size))
         for changed in tried:
-            candidate = self._in_space(changed.reshape(obs.shape))
+            candidate = within(self._space, changed.reshape(obs.shape))  # type: ignore[arg-type]
             moved = self._moved(candidate, clean, mask)
             better = moved > most
             worst[better], most[better] = candidate[better], moved[better]
@@ -128,11 +140,37 @@ class PerturbedPolicy:
         two = np.sort(np.maximum(policy.probabilities(obs), _SMALLEST), axis=1)[:, -2:]
         return np.log(two[:, -1]) - np.log(two[:, 0])
 
-    def _in_space(self, obs: np.ndarray) -> np.ndarray:
-        """Values that the space has, in its type."""
-        clipped = np.clip(obs, self._space.low, self._space.high)
-        kind = self._space.dtype
-        return (np.rint(clipped) if kind is not None and kind.kind in "iu" else clipped).astype(kind)
+
+def _require_change(perturbation: Perturbation, spaces: Spaces) -> None:
+    """Check that a perturbation can change observations.
+
+    Raises:
+        InputError: it cannot.
+    """
+    kind, size, space = perturbation.kind, perturbation.size, as_it_is(spaces.observation)
+    if kind == "delay":
+        return
+    boxes = [space] if isinstance(space, gym.spaces.Box) else [] if kind == "adversarial" else _boxes(space)
+    if not boxes:
+        parts = "numbers of a Box" if kind == "adversarial" else "numbers of a Box, also in a Dict or Tuple"
+        raise InputError(
+            f"under: {kind} is not possible, since it changes {parts}, and observations of {spaces.title} are "
+            f"{type(space).__name__}: use delay, or remove it"
+        )
+    least = _LEAST_FOR_INTEGERS.get(kind, 0.0)
+    if size < least and any(np.dtype(box.dtype).kind in "iu" for box in boxes):
+        raise InputError(
+            f"under: {kind} {number(size)} leaves integers as they are, and observations of {spaces.title} have "
+            f"integers: give at least {number(least)}"
+        )
+
+
+def _boxes(space: gym.Space) -> list[gym.spaces.Box]:
+    """The Boxes in a space of any depth."""
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        parts = space.values() if isinstance(space, gym.spaces.Dict) else space
+        return [box for part in parts for box in _boxes(part)]
+    return [space] if isinstance(space, gym.spaces.Box) else []
 
 
 def _may_remember(policy: Policy) -> bool:

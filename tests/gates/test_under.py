@@ -209,11 +209,69 @@ def test_whole_numbers_stay_whole_and_what_is_no_box_is_refused():
     policy.act(np.full((50, 3), 250, np.uint8), True)
     assert theirs.seen[0].dtype == np.uint8
     assert len(np.unique(theirs.seen[0])) > 10
-    with pytest.raises(InputError, match="observations of any are Discrete"):
-        perturbed("noise", 1.0, None, Spaces("any", gym.spaces.Discrete(3), gym.spaces.Discrete(2)))
+    for kind, size in (("noise", 0.05), ("adversarial", 0.4)):
+        with pytest.raises(InputError, match=rf"^under: {kind} {size} leaves integers as they are.*: give at least 0"):
+            perturbed(kind, size, None, Spaces("any", pixels, gym.spaces.Discrete(2)))
+    for kind in ("noise", "drop_features", "adversarial"):
+        with pytest.raises(InputError, match=rf"^under: {kind} is not possible, .* of any are Discrete: use delay"):
+            perturbed(kind, 1.0, None, Spaces("any", gym.spaces.Discrete(3), gym.spaces.Discrete(2)))
     unknown = SimpleNamespace(act=lambda obs, greedy, episode_start: obs)
     with pytest.raises(InputError, match="may have a memory"):
         perturbed("adversarial", 1.0, unknown)
+
+
+@pytest.mark.parametrize("kind", ["noise", "drop_features", "adversarial", "delay"])
+def test_numbers_of_states_cannot_be_changed_but_come_late(kind):
+    """FrozenLake's observations are one-hot vectors here, which noise of 0.05 and rounding leave as they are."""
+    suite = parse_suite(
+        "rl_eval: 1\nenv: {id: FrozenLake-v1, success_return: 1}\nepisodes: {min: 4, max: 8}\ncontrols: []\n"
+        "criteria:\n  clean: {metric: success_rate, at_least: 0.1}\n"
+        f"  robust: {{metric: success_rate, at_least: 0.1, under: {{{kind}: 1}}}}\n",
+        Path("lake.yaml"),
+        "lake.yaml",
+    )
+    rows = {row.criterion: row for row in evaluate_suite(suite, named_runs(suite, ["constant:1"])).criteria}
+    assert rows["clean"].decision == "INCONCLUSIVE"
+    if kind == "delay":
+        assert rows["robust"].decision == "INCONCLUSIVE"
+    else:
+        assert rows["robust"].decision == "ERROR"
+        assert "observations of FrozenLake-v1 are Discrete" in rows["robust"].detail
+
+
+def test_noise_and_gaps_are_in_all_boxes_of_a_dict():
+    image = gym.spaces.Box(0, 255, (2, 2), np.uint8)
+    space = gym.spaces.Dict(place=gym.spaces.Dict(x=BOX), image=image, room=gym.spaces.Discrete(3))
+    space = gym.spaces.Dict(all=gym.spaces.Tuple([space, BOX]))
+    spaces, one = Spaces("any", space, gym.spaces.Discrete(2)), np.ones(3, np.float32)
+    inner = {"place": {"x": one}, "image": np.full((2, 2), 100, np.uint8), "room": 2}
+    obs = np.empty(400, object)
+    obs[:] = [{"all": (inner, one)}] * 400
+
+    class Keeps:
+        def act(self, obs, greedy):
+            self.seen = obs
+            return np.zeros(len(obs), int)
+
+    for kind, size in (("noise", 0.5), ("drop_features", 0.25)):
+        policy, theirs = perturbed(kind, size, Keeps(), spaces)
+        policy.act(obs, True)
+        parts = [row["all"] for row in theirs.seen]
+        assert all(isinstance(row, dict) and space.contains(row) for row in theirs.seen)
+        assert {part[0]["room"] for part in parts} == {2}
+        for values in ([part[1] for part in parts], [part[0]["place"]["x"] for part in parts]):
+            if kind == "noise":
+                assert np.std(values) == pytest.approx(0.5, rel=0.1)
+            else:
+                assert np.mean(np.equal(values, 0)) == pytest.approx(0.25, abs=0.05)
+        assert len(np.unique([part[0]["image"] for part in parts])) > 1
+    assert (one == 1).all()
+    with pytest.raises(InputError, match=r"^under: adversarial is not possible, .* of any are Dict: use delay"):
+        perturbed("adversarial", 1.0, None, spaces)
+    late, theirs = perturbed("delay", 1, Keeps(), spaces)
+    late.act(obs, True)
+    late.act(obs[::-1].copy(), True, episode_start=np.zeros(400, bool))
+    assert theirs.seen[0] is obs[0]
 
 
 def test_changes_stay_within_epsilon():
