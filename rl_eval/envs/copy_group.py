@@ -12,7 +12,7 @@ import numpy as np
 from rl_eval.envs.copies import is_gymnasiums
 from rl_eval.envs.copy_arrays import CopyArrays
 from rl_eval.envs.returned_values import SingleChecks, is_finite, name_of
-from rl_eval.envs.space_values import as_rows, blank
+from rl_eval.envs.space_values import as_rows, blank, space_text
 from rl_eval.errors import InputError
 
 
@@ -158,8 +158,8 @@ def _mask_methods(copies: Sequence[gym.Env], size: int) -> list[Callable[[], Any
         return []
     if not size:
         raise InputError(
-            f"environment {name_of(copies[0])!r} has action_masks() for actions in {copies[0].action_space}: masks are "
-            "supported for Discrete and MultiDiscrete actions"
+            f"environment {name_of(copies[0])!r} has action_masks() for actions in "
+            f"{space_text(copies[0].action_space)}: masks are supported for Discrete and MultiDiscrete actions"
         )
     return [copy.get_wrapper_attr("action_masks") for copy in copies]
 

@@ -15,7 +15,15 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from rl_eval.envs.space_values import NUMBERS, NotInSpaceError, as_observation, checked_value, describe, mask_size
+from rl_eval.envs.space_values import (
+    NUMBERS,
+    NotInSpaceError,
+    as_observation,
+    checked_value,
+    describe,
+    mask_size,
+    space_text,
+)
 from rl_eval.errors import InputError
 
 _RESET_RETURNS = "reset must return a tuple (observation, info)"
@@ -60,7 +68,9 @@ class SingleChecks:
         is_right = value.__class__ is np.ndarray and value.dtype is self._dtype and value.shape == self._shape
         obs = value if is_right else as_observation(value, self.space)
         if obs is None:
-            raise self.refusal("observation", value, copy, call, f"its space {self.space} needs that shape and type")
+            raise self.refusal(
+                "observation", value, copy, call, f"its space {space_text(self.space)} needs that shape and type"
+            )
         if self._is_float and not is_finite(obs.reshape(-1)):
             raise self.refusal("observation", value, copy, call, "every number must be finite", finite=False)
         return obs
@@ -243,7 +253,9 @@ class VectorChecks:
         for copy in np.flatnonzero(rows):
             obs = as_observation(final[copy], self._space)
             if obs is None:
-                raise self._refusal(f"final_obs of copy {copy}", final[copy], when, f"its space is {self._space}")
+                raise self._refusal(
+                    f"final_obs of copy {copy}", final[copy], when, f"its space is {space_text(self._space)}"
+                )
             if obs.dtype.kind == "f" and not is_finite(obs.reshape(-1)):
                 raise self._refusal(f"final_obs of copy {copy}", final[copy], when, "every number must be finite")
 

@@ -17,6 +17,7 @@ import numpy as np
 NUMBERS = "fiub"  # kinds of numpy types
 # How far outside a bound of a Box an action may be because of rounding, relative to the bound or 1.
 ROUNDING = 1e-5
+MAX_SPACE_TEXT = 160  # characters
 _ARRAYS = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 
 
@@ -68,6 +69,18 @@ def describe(value: Any) -> str:
     if isinstance(value, bool | int | float | str | None):
         return f"{value!r:.40} ({type(value).__name__})"
     return type(value).__name__
+
+
+def space_text(space: gym.Space) -> str:
+    """A space in one line, as a sentence names it; bounds that differ from number to number only by their range."""
+    text = " ".join(str(space).split())
+    if len(text) <= MAX_SPACE_TEXT:
+        return text
+    if isinstance(space, gym.spaces.Box):
+        ends = ([f"{bound.min():g}", f"{bound.max():g}"] for bound in (space.low, space.high))
+        low, high = (" to ".join(dict.fromkeys(pair)) for pair in ends)
+        return f"Box({low}, {high}, {space.shape}, {space.dtype})"
+    return f"{text[:MAX_SPACE_TEXT]}…"
 
 
 def as_rows(space: gym.Space, values: Sequence[Any]) -> np.ndarray:
@@ -184,33 +197,35 @@ def checked_value(space: gym.Space, value: Any, *, action: bool = False, at: str
         array = _whole_numbers(value)
         if array is None or array.shape != (space.shape or ()) or not _contains(space, array):
             shown = f"{array.tolist()}"[:60] if array is not None else describe(value)
-            raise NotInSpaceError(f"{_place(at)}{shown}, which is not in {space}")
+            raise NotInSpaceError(f"{_place(at)}{shown}, which is not in {space_text(space)}")
         return array.astype(space.dtype) if array.ndim else int(array)
     try:
         inside = space.contains(value)
     except Exception:  # spaces of anyone raise anything on values of other types
         inside = False
     if not inside:
-        raise NotInSpaceError(f"{_place(at)}{describe(value)}, which is not in {space}")
+        raise NotInSpaceError(f"{_place(at)}{describe(value)}, which is not in {space_text(space)}")
     return copy.deepcopy(value)
 
 
 def _box_value(space: gym.spaces.Box, value: Any, action: bool, at: str) -> np.ndarray:
     array = as_observation(value, space) if not action else _action_array(value, space)
     if array is None:
-        raise NotInSpaceError(f"{_place(at)}{describe(value)}, which has not the shape and type of {space}")
+        raise NotInSpaceError(f"{_place(at)}{describe(value)}, which has not the shape and type of {space_text(space)}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise NotInSpaceError(f"{_place(at)}{describe(value)} with a number that is not finite")
     if not action:
         return array
     rounding = ROUNDING * np.maximum(1, np.abs(array))
     if (array < space.low - rounding).any() or (array > space.high + rounding).any():
-        raise NotInSpaceError(f"{_place(at)}{str(array.tolist())[:60]}, which is not in {space}")
+        raise NotInSpaceError(f"{_place(at)}{str(array.tolist())[:60]}, which is not in {space_text(space)}")
     converted = within(space, array)
     if converted.dtype.kind == "f" and not np.isfinite(converted).all():
         raise NotInSpaceError(f"{_place(at)}{str(array.tolist())[:60]}, which is infinite in {space.dtype}")
     if converted.dtype.kind in "iu" and not whole(array).all():
-        raise NotInSpaceError(f"{_place(at)}{str(array.tolist())[:60]} with a fraction, which is not in {space}")
+        raise NotInSpaceError(
+            f"{_place(at)}{str(array.tolist())[:60]} with a fraction, which is not in {space_text(space)}"
+        )
     return converted
 
 

@@ -15,6 +15,7 @@ from rl_eval.envs.space_values import (
     describe,
     has_arrays,
     legal_parts,
+    space_text,
     values_of,
     whole,
     within,
@@ -97,7 +98,7 @@ def checked_actions(answer: Any, n: int, action: gym.Space, name: str, *, clip: 
             hint = " (round it to integers)" if fraction else " (clip it)"
         raise InputError(
             f"policy {name} returned the {actions.dtype} action {shown} for observation {wrong} of {n}: every action "
-            f"must be in {action}{hint}"
+            f"must be in {space_text(action)}{hint}"
         )
     if isinstance(action, gym.spaces.Box):
         return within(action, actions)
@@ -110,7 +111,8 @@ def _checked_objects(answer: Any, n: int, action: gym.Space, name: str) -> np.nd
         values = values_of(action, answer)
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"policy {name} returned {describe(answer)}: it must return a batch, or a list, of {n} actions in {action}"
+            f"policy {name} returned {describe(answer)}: it must return a batch, or a list, of {n} actions in "
+            f"{space_text(action)}"
         ) from error
     if len(values) != n:
         raise InputError(
@@ -122,7 +124,8 @@ def _checked_objects(answer: Any, n: int, action: gym.Space, name: str) -> np.nd
             checked.append(checked_value(action, value, action=True))
         except NotInSpaceError as error:
             raise InputError(
-                f"policy {name} returned an action for observation {index} of {n} that is not in {action}: {error}"
+                f"policy {name} returned an action for observation {index} of {n} that is not in "
+                f"{space_text(action)}: {error}"
             ) from error
     return as_rows(action, checked)
 

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import space_text
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import actions_from
 from rl_eval.policy._identity import canonical, digest, identity, is_cacheable
@@ -74,7 +75,9 @@ class EnsembleSource(Source):
             InputError: fewer than two, one that cannot be loaded, or actions that are not Discrete.
         """
         if not isinstance(spaces.action, gym.spaces.Discrete):
-            raise InputError(f"policy {spec!r} is not supported on actions in {spaces.action}: they must be Discrete")
+            raise InputError(
+                f"policy {spec!r} is not supported on actions in {space_text(spaces.action)}: they must be Discrete"
+            )
         trusted = self.needs_trust(rest) is not None  # it was asked for
         loaded = [load(member, spaces, config, seed=seed, trust=trusted) for member in members(rest)]
         return Ensemble(loaded, spaces.action, seed)

@@ -20,6 +20,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs.space_values import space_text
 from rl_eval.errors import InputError
 from rl_eval.formatting import escape_controls, mask_url
 from rl_eval.net import (
@@ -105,7 +106,7 @@ class HttpPolicy:
         if logits.shape != expected or not np.isfinite(logits).any(axis=1).all():
             raise InputError(
                 f"policy {self._name} answered with probabilities of shape {logits.shape} for {n} observations: "
-                f"this environment takes {self._action}"
+                f"this environment takes {space_text(self._action)}"
             )
 
     def _check_version(self, version: Any) -> None:

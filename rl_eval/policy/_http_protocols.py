@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rl_eval.envs.space_values import OneHot, batch
+from rl_eval.envs.space_values import OneHot, batch, space_text
 from rl_eval.errors import InputError
 
 _INFER = re.compile(r"(.*/v2/models/[^/]+(?:/versions/[^/]+)?)/infer")
@@ -65,7 +65,8 @@ class Question:
             InputError: they are more than that.
         """
         if self.obs.dtype.hasobject:
-            raise InputError(f"takes one array, but the observations are {self.space}")
+            own = "objects" if self.space is None else space_text(self.space)
+            raise InputError(f"takes one array, but the observations are {own}")
         return self.obs
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rl_eval.envs.space_values import OneHot, as_it_is, batch, has_arrays
+from rl_eval.envs.space_values import OneHot, as_it_is, batch, has_arrays, space_text
 from rl_eval.errors import InputError
 from rl_eval.policy._fixed_batches import ROWS
 from rl_eval.policy._onnx_process import OnnxProcess, Tensor
@@ -149,7 +149,9 @@ def _observations(remaining: Sequence[Tensor], graph: OnnxProcess, spec: str, sp
     parts = dict(space.items()) if isinstance(space, gym.spaces.Dict) else {t.name: space for t in remaining[:1]}
     names = ", ".join(f"{tensor.name}: {tensor.type}" for tensor in graph.inputs)
     if not all(map(has_arrays, parts.values())):
-        raise InputError(f"policy {spec!r} takes tensors, but the observations of {spaces.title} are {space}")
+        raise InputError(
+            f"policy {spec!r} takes tensors, but the observations of {spaces.title} are {space_text(space)}"
+        )
     if {tensor.name for tensor in remaining} != set(parts) or not all(t.type in _NUMBERS for t in remaining):
         expected = f"one tensor for each of {', '.join(parts)}" if is_dict else "one tensor of floats, observations"
         raise InputError(
@@ -165,8 +167,13 @@ def _observations(remaining: Sequence[Tensor], graph: OnnxProcess, spec: str, sp
         numbers = isinstance(part, OneHot) and shape in ((), (1,))
         scalar = part.shape == () and shape == (1,)
         if shape != part.shape and not numbers and not scalar:
-            raise InputError(
-                f"policy {spec!r} takes observations of shape {shape}, but those of {spaces.title} have "
-                f"{part.shape}: name a policy of {spaces.title}, with fixed dimensions after the first"
+            own = f"policy {spec!r} takes observations of shape {shape}, but those of {spaces.title}"
+            if isinstance(part, OneHot):
+                number = f"are numbers, or one-hot vectors of shape {part.shape}"
+                raise InputError(f"{own} {number}: name a policy of {spaces.title} that takes either")
+            free = any(not isinstance(size, int) for size in shape)
+            advice = (
+                "export it with that shape after the first dimension" if free else f"name a policy of {spaces.title}"
             )
+            raise InputError(f"{own} have the shape {part.shape}: {advice}")
     return {tensor.name: tensor for tensor in remaining}

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rl_eval.envs.space_values import space_text
 from rl_eval.errors import InputError, failure
 from rl_eval.policy._onnx_process import shortened
 from rl_eval.policy._policy import Spaces, action_space_json
@@ -120,7 +121,7 @@ def check_metadata(entry: str | None, spec: str, spaces: Spaces) -> None:
     if action != action_space_json(spaces.action):
         raise InputError(
             f"policy {spec!r} was exported for other actions ({shortened(json.dumps(action))}), but this "
-            f"{expected[key]} takes {spaces.action}: name a policy of the same env.kwargs"
+            f"{expected[key]} takes {space_text(spaces.action)}: name a policy of the same env.kwargs"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import gymnasium as gym
 
-from rl_eval.envs.space_values import has_arrays
+from rl_eval.envs.space_values import has_arrays, space_text
 from rl_eval.errors import InputError
 from rl_eval.policy._onnx_process import Tensor
 from rl_eval.policy._policy import Spaces
@@ -40,7 +40,7 @@ def graph_outputs(all_outputs: Sequence[Tensor], memory: Sequence[str], spec: st
     action = spaces.action
     discrete = isinstance(action, gym.spaces.Discrete)
     if not has_arrays(action):
-        raise InputError(f"policy {spec!r} returns tensors, but the actions of {spaces.title} are {action}")
+        raise InputError(f"policy {spec!r} returns tensors, but the actions of {spaces.title} are {space_text(action)}")
     found = _of_stable_baselines3(outputs) or _of_a_classifier(outputs, spec, spaces)
     if found is not None:
         return found

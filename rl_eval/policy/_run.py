@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from rl_eval.agent_registry import agent, agents
+from rl_eval.envs.space_values import space_text
 from rl_eval.errors import InputError
 from rl_eval.override_text import shell_word
 from rl_eval.plugins import require_plugins_of_run
@@ -35,7 +36,7 @@ def load_run(path: Path, spaces: Spaces, seed: int, *, trust: bool) -> Policy:
         if (recorded := meta.get("action_space", expected)) != expected:
             raise InputError(
                 f"{path} holds a policy for other actions ({json.dumps(recorded)[:200]}), but this {spaces.env} takes "
-                f"{spaces.action}: name a run with the same env.kwargs"
+                f"{space_text(spaces.action)}: name a run with the same env.kwargs"
             )
         _require_agents(path)
         return agent(meta["agent"]).load_policy(arrays, meta, seed=seed)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from rl_eval.envs.space_values import as_it_is, batch
+from rl_eval.envs.space_values import as_it_is, batch, space_text
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.formatting import short_path
@@ -122,8 +122,9 @@ class StableBaselines3Source(Source):
         observation = as_it_is(spaces.observation)
         if not _takes(model.observation_space, observation) or model.action_space != spaces.action:
             raise InputError(
-                f"policy {spec!r} maps {model.observation_space} to {model.action_space}, "
-                f"but {spaces.title} has {observation} and {spaces.action}: name a model of {spaces.title}"
+                f"policy {spec!r} maps {space_text(model.observation_space)} to {space_text(model.action_space)}, "
+                f"but {spaces.title} has {space_text(observation)} and {space_text(spaces.action)}: name a model of "
+                f"{spaces.title}"
             )
         model.action_space.seed(seed)  # exploring models draw from it
         return StableBaselines3Policy(model, normalize, spec, spaces, seed)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from rl_eval.envs.space_values import batch, has_arrays
+from rl_eval.envs.space_values import batch, has_arrays, space_text
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.formatting import short_path
@@ -52,8 +52,8 @@ class SklearnPolicy:
         if not greedy:
             if not hasattr(self, "probabilities"):
                 raise InputError(
-                    f"policy {self._spec!r} has no predict_proba for {action}, so it cannot be sampled: judge it with "
-                    "`policy: greedy`"
+                    f"policy {self._spec!r} has no predict_proba for {space_text(action)}, so it cannot be sampled: "
+                    "judge it with `policy: greedy`"
                 )
             return actions_from(self._logits(obs), np.zeros(()), action, self._rng, mask)
         answers = self._each_row(self._model.predict, obs)
@@ -112,7 +112,8 @@ class SklearnSource(Source):
         if not has_arrays(spaces.observation) or not has_arrays(spaces.action):
             raise InputError(
                 f"policy {spec!r} takes rows of numbers and returns numbers, but {spaces.title} has "
-                f"{spaces.observation} and {spaces.action}: `env.wrappers: [FlattenObservation]` makes rows of many"
+                f"{space_text(spaces.observation)} and {space_text(spaces.action)}: `env.wrappers: "
+                "[FlattenObservation]` makes rows of many"
             )
         with imports_of_extra("sklearn", f"policy {spec!r}"):
             import joblib

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from rl_eval.envs.space_values import batch, has_arrays
+from rl_eval.envs.space_values import batch, has_arrays, space_text
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.formatting import short_path
@@ -116,7 +116,8 @@ class TorchScriptSource(Source):
             raise InputError(f"policy {spec!r}: the file {rest} does not exist")
         if not _has_tensors(spaces.observation) or not has_arrays(spaces.action):
             raise InputError(
-                f"policy {spec!r} takes tensors, but {spaces.title} has {spaces.observation} and {spaces.action}"
+                f"policy {spec!r} takes tensors, but {spaces.title} has {space_text(spaces.observation)} and "
+                f"{space_text(spaces.action)}"
             )
         with imports_of_extra("train", f"policy {spec!r}"):
             import torch

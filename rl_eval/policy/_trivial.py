@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rl_eval.envs.space_values import as_rows, legal_parts
+from rl_eval.envs.space_values import as_rows, legal_parts, space_text
 from rl_eval.errors import InputError
 from rl_eval.policy._any_actions import actions_of_outputs, draws, has_points, largest_parts, point
 from rl_eval.policy._fixed_batches import ROWS, filled
@@ -52,7 +52,7 @@ class Constant:
         else:
             if not has_points(action) or value not in ("low", "middle", "high"):
                 points = "give low, middle or high" if has_points(action) else "no number is one"
-                raise InputError(f"policy constant:{value} is not an action of {action}: {points}")
+                raise InputError(f"policy constant:{value} is not an action of {space_text(action)}: {points}")
             self._value = point(action, value)
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
@@ -95,8 +95,8 @@ class Untrained:
     def __init__(self, observation: gym.Space, action: gym.Space, initialisation: int, seed: int):
         if not (observation.is_np_flattenable and has_points(action)):
             raise InputError(
-                f"policy untrained is not supported on observations in {observation} and actions in {action}: use "
-                "random"
+                f"policy untrained is not supported on observations in {space_text(observation)} and actions in "
+                f"{space_text(action)}: use random"
             )
         rng = np.random.default_rng([0x1A17, initialisation])
         self._observation = observation

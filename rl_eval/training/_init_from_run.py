@@ -14,6 +14,7 @@ import numpy as np
 from rl_eval import domains, run
 from rl_eval.config import RunConfig
 from rl_eval.dotted_keys import flatten
+from rl_eval.envs.space_values import space_text
 from rl_eval.errors import InputError
 from rl_eval.exposure import FILE as EXPOSURE_FILE
 from rl_eval.exposure import Exposure, read_exposure, read_exposure_of, view_width, write_exposure
@@ -53,7 +54,8 @@ class InitialPolicy:
             shape = tuple(shape) if isinstance(shape, list) else shape
             raise InputError(
                 f"init={self.lineage['run']} was trained on observations of shape {shape} and actions in {action}, "
-                f"but this environment has {spaces.observation.shape} and {spaces.action}: both must be the same"
+                f"but this environment has {spaces.observation.shape} and {space_text(spaces.action)}: "
+                "both must be the same"
             )
 
     def write(self, directory: Path) -> None:

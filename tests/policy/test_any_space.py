@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space, iterate
 
 from rl_eval import domains
 from rl_eval.domains.gym import Config
+from rl_eval.envs.space_values import space_text
 from rl_eval.errors import InputError
 from rl_eval.gates import evaluate_suite, load_suite, named_runs
 from rl_eval.policy import Constant, Random, Spaces, Untrained, load
@@ -250,6 +251,21 @@ def test_fractions_of_integers_and_floats_that_are_too_large_are_refused(module,
         returns(3, "python:their_policies:act", None, gym.spaces.Dict(part=space) if nested else space)
     if not nested and isinstance(action[0], float) and space == BYTES:
         assert str(error.value).endswith("(round it to integers)")
+
+
+def test_a_space_is_named_in_one_line():
+    assert space_text(gym.spaces.MultiDiscrete([[3, 4], [2, 2]])) == "MultiDiscrete([[3 4] [2 2]])"
+    assert space_text(gym.spaces.Box(0, 1, (3,))) == "Box(0.0, 1.0, (3,), float32)"
+    high = np.arange(600.0).reshape(20, 30)
+    assert space_text(gym.spaces.Box(0 * high, high, dtype=np.float64)) == "Box(0, 0 to 599, (20, 30), float64)"
+    assert len(space_text(gym.spaces.Dict({f"a long name {i}": FLOATS for i in range(9)}))) < 200
+
+
+def test_a_message_about_many_bounds_is_one_line(module):
+    action = gym.spaces.Box(np.zeros(40, np.float32), np.arange(1, 41, dtype=np.float32))
+    module.act = lambda obs: np.full((len(obs), 40), 50.0)
+    with pytest.raises(InputError, match=r"must be in Box\(0, 1 to 40, \(40,\), float32\) \(clip it\)$"):
+        returns(3, "python:their_policies:act", None, action)
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["Box", "Dict of Box"])

@@ -25,6 +25,7 @@ from agents.q_network import QNetwork  # noqa: E402
 from rl_eval import run  # noqa: E402
 from rl_eval.cli import main  # noqa: E402
 from rl_eval.domains import cartpole  # noqa: E402
+from rl_eval.envs.space_values import OneHot  # noqa: E402
 from rl_eval.errors import InputError  # noqa: E402
 from rl_eval.policy import Policy, Spaces, _onnx, _onnx_process, load  # noqa: E402
 from rl_eval.rollout import play  # noqa: E402
@@ -258,8 +259,14 @@ REFUSED = {
         {"inputs": (("x", FLOAT, [5000, 4]),)},
         r"takes batches of exactly 5000: export it with a first dim",
     ),
-    "another shape": ({"inputs": (("x", FLOAT, ["N", 5]),)}, r"of shape \(5,\), but those of CartPole-v1 have \(4,\)"),
-    "free dimensions": ({"inputs": (("x", FLOAT, ["N", "M"]),)}, r"shape \('M',\).*with fixed dimensions after"),
+    "another shape": (
+        {"inputs": (("x", FLOAT, ["N", 5]),)},
+        r"of shape \(5,\), but those of CartPole-v1 have the shape \(4,\): name a policy of CartPole-v1$",
+    ),
+    "free dimensions": (
+        {"inputs": (("x", FLOAT, ["N", "M"]),)},
+        r"shape \('M',\), but those of CartPole-v1 have the shape \(4,\): export it with that shape after the first d",
+    ),
     "more actions": ({}, r"chooses between 4 actions, but CartPole-v1 has 2: name a policy of CartPole-v1$"),
     "unclear outputs": (
         {"nodes": [*IDENTITY, helper.make_node("Identity", ["x"], ["z"])], "outputs": [*FOUR, ("z", FLOAT, ["N", 4])]},
@@ -271,6 +278,14 @@ REFUSED = {
 @pytest.mark.parametrize(("graph", "message"), REFUSED.values(), ids=REFUSED)
 def test_a_graph_outside_the_contract_is_refused(tmp_path, graph, message):
     refused(foreign(tmp_path, **{"nodes": IDENTITY, "outputs": FOUR, **graph}), spaces(TWO), message)
+
+
+def test_a_graph_of_another_shape_than_the_numbers_of_states_is_refused(tmp_path):
+    lake = spaces(gym.spaces.Discrete(4), OneHot(gym.spaces.Discrete(16)), "gym", "FrozenLake-v1")
+    wide = foreign(tmp_path, IDENTITY, FOUR, inputs=(("x", FLOAT, ["N", 2]),))
+    refused(
+        wide, lake, r"of shape \(2,\), but those of FrozenLake-v1 are numbers, or one-hot vectors of shape \(16,\): n"
+    )
 
 
 @pytest.mark.parametrize(("fits", "scale"), [(spaces(TWO), 1.0), (spaces(BOX), np.nan), (spaces(TWO), np.nan)])
