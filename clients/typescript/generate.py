@@ -39,7 +39,7 @@ HEADER = """\
 
 
 def wanted(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of our routes alone, with the components that they need.
+    """The schema of only our routes, with the components that they need.
 
     Raises:
         KeyError: the server has no such route.

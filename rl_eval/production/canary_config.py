@@ -18,7 +18,7 @@ class RegistryConfig(Section):
 
     Attributes:
         kind: a folder, or the model registry of MLflow in SQLite (extra `mlflow`).
-        path: of its folder; a relative one lies below the folder of embedded parts.
+        path: of its folder; a relative one is below the folder of embedded parts.
         key_file: the owner's key; with one, versions are signed, and those without its signature are refused.
     """
 
@@ -28,7 +28,7 @@ class RegistryConfig(Section):
 
 
 class AuditConfig(Section):
-    """The audit log: a file; a relative one lies below the folder of embedded parts."""
+    """The audit log: a file; a relative one is below the folder of embedded parts."""
 
     file: FileName = "audit.jsonl"
 

@@ -12,7 +12,7 @@ BELIEVED_S = 3600.0  # how long a jump must last before it is followed
 
 
 def _elapsed() -> float:
-    """Seconds that pass however the clock is set; where the system can say it, also while it sleeps."""
+    """Seconds that pass, no matter how the clock is set; where the system can say it, also while it sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 

@@ -41,7 +41,7 @@ def check_clock(store: Store, now: float, retention: float) -> None:
 
 
 def note_time(store: Store, now: float) -> None:
-    """Note that this process works at this time; where another one notes its own at once, that one stands.
+    """Note that this process works at this time; where another one notes its own at once, that one is kept.
 
     Raises:
         UnavailableError: the store is away.

@@ -41,7 +41,7 @@ def _parsed(address: str) -> urllib.parse.SplitResult:
         parts = urllib.parse.urlsplit(address)
         _ = parts.port
     except ValueError as error:
-        raise ValueError(f"has a host or port that is none, in {address!r}") from error
+        raise ValueError(f"has a host or port that is not valid, in {address!r}") from error
     if re.search(r"[\s\x00-\x1f\x7f]", address):
         raise ValueError(f"must have no blanks or control characters, not {address!r}")
     return parts
@@ -85,7 +85,7 @@ class CollectConfig(Section):
     """Where decisions and rewards go.
 
     Attributes:
-        store: `sqlite:///FILE` (a relative file lies in the folder of the config's `folder`) or `postgresql://…`.
+        store: `sqlite:///FILE` (a relative file is in the folder of the config's `folder`) or `postgresql://…`.
         queue: `store`, `redis://HOST:PORT/DB` or `kafka://HOST:PORT`.
         name: of the stream, topic or queue; where it is left out, the name of the policy.
         group: of the consumers, where the queue has groups.
@@ -104,7 +104,7 @@ class CollectConfig(Section):
 
 
 class FieldRule(Section):
-    """What becomes of one feature of the observations before anything sees it.
+    """What happens to one feature of the observations before anything sees it.
 
     Attributes:
         action: `drop` puts 0 in its place, `hash` one of `buckets` numbers by a keyed hash, `coarsen` the nearest
@@ -126,7 +126,7 @@ class PrivacyConfig(Section):
     """What is kept of a person, and for how long.
 
     Attributes:
-        unit: what becomes of the unit: its pseudonym by a keyed hash, or nothing.
+        unit: what happens to the unit: its pseudonym by a keyed hash, or nothing.
         features: name or number of a feature -> its rule.
         retention: how long records are kept; at most 7 days.
     """
@@ -147,7 +147,7 @@ class QualityConfig(Section):
         max_age: of a decision when its reward arrives.
         shift: distance of a feature from the reference mean, in deviations of the reference; more is refused.
         reference: accepted experiences that make the reference.
-        conflicts: what becomes of equal observations and actions with other rewards.
+        conflicts: what happens to equal observations and actions with other rewards.
     """
 
     features: list[FeatureName] = Field([], max_length=MAX_FEATURES)

@@ -1,7 +1,7 @@
 """`Collector`: takes messages from the queue, stores their records once, and acknowledges them.
 
-A message is acknowledged after its records are stored, and storing them again changes nothing. So wherever the process
-ends, nothing that was acknowledged to a client is lost, and nothing counts twice.
+A message is acknowledged after its records are stored, and storing them again changes nothing. So no matter where the
+process ends, nothing that was acknowledged to a client is lost, and nothing counts twice.
 """
 
 from __future__ import annotations

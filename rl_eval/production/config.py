@@ -33,7 +33,7 @@ class ProductionConfig(Section):
 
     Attributes:
         name: of the policy, in the registry, in metrics and in audit lines.
-        folder: of embedded parts; a relative one lies below the folder of the config file.
+        folder: of embedded parts; a relative one is below the folder of the config file.
     """
 
     name: Annotated[str, AfterValidator(_name)]
@@ -98,7 +98,7 @@ class ProductionConfig(Section):
         for name in self.privacy.features:
             if names and name not in names:
                 raise ValueError(
-                    f"privacy.features: {name!r} is none of quality.features: {nearest(name, names)}use these names"
+                    f"privacy.features: {name!r} is not one of quality.features: {nearest(name, names)}use these names"
                 )
             if not names and not (re.fullmatch("0|[1-9][0-9]{0,4}", name) and int(name) < MAX_FEATURES):
                 raise ValueError(
@@ -140,7 +140,7 @@ def load_config(path: Path) -> ProductionConfig:
     if kind := _other_kind(values):
         raise InputError(f"{path} is {kind}: name a production config, a mapping with `name:` and such as `collect:`")
     if other := [key for key in values if not isinstance(key, str)]:
-        raise InputError(f"{path}: {brief(repr(other[0]), 80)} is no key: allowed are {', '.join(_keys(('',)))}")
+        raise InputError(f"{path}: {brief(repr(other[0]), 80)} is not a key: allowed are {', '.join(_keys(('',)))}")
     try:
         return ProductionConfig.model_validate({**values, "directory": path.absolute().parent})
     except ValidationError as error:
@@ -151,7 +151,7 @@ def load_config(path: Path) -> ProductionConfig:
 
 
 def _not_text(value: Any) -> str | None:
-    """A text in YAML values that is none in UTF-8."""
+    """A text in YAML values that UTF-8 cannot express."""
     if isinstance(value, str):
         return value if any("\ud800" <= character <= "\udfff" for character in value) else None
     parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
@@ -159,18 +159,18 @@ def _not_text(value: Any) -> str | None:
 
 
 def _other_kind(values: dict[Any, Any]) -> str | None:
-    """What another file is, by its keys; None: perhaps a production config."""
+    """The kind of another file, by its keys; None: perhaps a production config."""
     if "rl_eval" in values and "criteria" in values:
-        return "a suite, which pytest judges with --rl-run RUN, and no production config"
+        return "a suite, which pytest judges with --rl-run RUN, not a production config"
     if {"production", "periods"} <= values.keys():
-        return "a config of the demo, for `rl-eval production demo --config`, and no production config"
+        return "a config of the demo, for `rl-eval production demo --config`, not a production config"
     if "services" in values:
-        return "a file of Docker Compose, and no production config"
-    return None if values.keys() & set(_keys(("",))) else "no production config"
+        return "a file of Docker Compose, not a production config"
+    return None if values.keys() & set(_keys(("",))) else "not a production config"
 
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:
-    """The keys of the section that a key lies in."""
+    """The keys of the section that a key is in."""
     model: Any = ProductionConfig
     for part in location[:-1]:
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None

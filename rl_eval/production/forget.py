@@ -41,7 +41,7 @@ class Erased(NamedTuple):
 def erase(config: ProductionConfig, unit: str, actor: str) -> Erased:
     """Erase a unit, as requests name it. The audit log has two lines of it, with a hash of its pseudonym.
 
-    What still waits in the queue is collected meanwhile, so that the unit's records leave it, too.
+    Messages that still wait in the queue are collected meanwhile, so that the unit's records leave it, too.
 
     Args:
         actor: who asks for it.
@@ -95,7 +95,7 @@ def erase_old(config: ProductionConfig, actor: str) -> int:
 
 
 def _check(config: ProductionConfig, store: Store, queue: Queue) -> None:
-    """What can be away is looked at first, so that a refusal has erased nothing."""
+    """Parts that can be away are looked at first, so that a refusal has erased nothing."""
     check_clock(store, time.time(), config.privacy.retention)
     _check_queue(queue)
 

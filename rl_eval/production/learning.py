@@ -115,11 +115,11 @@ def learn_from_scratch(
         InputError, FloatingPointError: as `learn_from_logs`.
     """
     run_config = {**(champion.run_config or {}), "seed": seed} if champion.run_config is not None else None
-    anew = dataclasses.replace(champion, run_config=run_config)
-    arrays, meta = Learner(anew, None, folder).agent.policy_checkpoint()
+    renewed = dataclasses.replace(champion, run_config=run_config)
+    arrays, meta = Learner(renewed, None, folder).agent.policy_checkpoint()
     arrays = {name: np.array(value) for name, value in arrays.items()}
     kept = {name: champion.meta[name] for name in ("agent", "env")}
-    start = dataclasses.replace(anew, arrays=arrays, meta={**meta, **kept, "env_steps": 0})
+    start = dataclasses.replace(renewed, arrays=arrays, meta={**meta, **kept, "env_steps": 0})
     full = config.model_copy(update={"ewc_lambda": 0.0, "replay": 0.0, "rounds": config.full_rounds})
     candidate = learn_from_logs(start, experience, [], full, folder=folder, seed=seed)
     return dataclasses.replace(candidate, parent=None)

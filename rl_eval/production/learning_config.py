@@ -14,10 +14,10 @@ class TrainingConfig(Section):
 
     Attributes:
         lr: None: that of the champion's run.
-        rounds: times that PPO and A2C learn from the experience, with advantages estimated anew; DQN takes so many
+        rounds: times that PPO and A2C learn from the experience, with advantages estimated again; DQN takes so many
             times the gradient steps that its run took for each transition.
         full_rounds: the same of a full training from scratch.
-        epochs: of PPO, passes over the experience a round; None: those of the champion's run.
+        epochs: of PPO, passes over the experience per round; None: those of the champion's run.
         replay: earlier transitions for each new one.
         ewc_lambda: λ of elastic weight consolidation; 0: weights are not held.
         ewc_decay: how much of what held the champion still holds the candidate.
@@ -64,9 +64,9 @@ class ReviewConfig(Section):
     """Which decisions a person sees.
 
     Attributes:
-        error: largest share of errors among what is decided alone.
+        error: largest share of errors among what is decided without a person.
         delta: chance that the bound is not kept, over draws of the held-out data.
-        coverage: share of decisions that must be decided alone for the bound to be of use.
+        coverage: share of decisions that should be decided without a person; the search for a bound starts there.
     """
 
     error: float = Field(0.05, gt=0, lt=1)
@@ -78,8 +78,8 @@ class ProofConfig(Section):
     """What a candidate has to show.
 
     Attributes:
-        suites: files of suites, the same as in CI; a relative one lies below the folder of the config.
-        margin: how much worse than the champion it may be, in reward, off-policy; the interval must lie above.
+        suites: files of suites, the same as in CI; a relative one is below the folder of the config.
+        margin: how much worse than the champion it may be, in reward, off-policy; the interval must be above.
         least_effective: decisions of its own that the logs must be worth (Kish), else nothing is estimated.
         forgetting: lowest BWT.
         transfer: lowest FWT; None: not asked.

@@ -98,7 +98,7 @@ class Privacy:
         size: how many numbers an observation has.
 
     Raises:
-        InputError: a rule is for a feature that there is not.
+        InputError: a rule is for a feature that does not exist.
     """
 
     def __init__(self, config: PrivacyConfig, key: bytes, features: Sequence[str], size: int):

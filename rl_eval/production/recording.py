@@ -29,7 +29,7 @@ def report_recording(store: Store, server: str, now: float, failing: str, since:
     """Report whether a server records, every few seconds; it writes only while a server does not.
 
     Args:
-        server: a name of this process alone.
+        server: a name of only this process.
         failing: why its latest records were not kept; empty where they were.
         since: when that began.
 

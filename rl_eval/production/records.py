@@ -76,7 +76,7 @@ Record = LoggedDecision | LoggedReward
 
 
 class MessageError(InputError):
-    """A message that is none of ours, or damaged."""
+    """A message that is not one of ours, or damaged."""
 
 
 def encode(records: Sequence[Record]) -> bytes:
@@ -118,7 +118,7 @@ def decode(message: bytes) -> list[Record]:
     """The records of a message.
 
     Raises:
-        MessageError: it is none of ours.
+        MessageError: it is not one of ours.
     """
     if len(message) > MAX_MESSAGE:
         raise MessageError(f"a message of {len(message):,} bytes: there are at most {MAX_MESSAGE:,}")

@@ -1,4 +1,4 @@
-"""Which decisions a person sees: a bound on confidence, calibrated so that what is decided alone is seldom wrong.
+"""Which decisions a person sees: a bound on confidence, calibrated so that decisions without a person are rarely wrong.
 
 On n held-out decisions it is known which were wrong. For a bound t the share of errors among decisions with a
 confidence above t has the upper limit of Clopper and Pearson (1934). Bounds are tested in an order that is fixed
@@ -6,8 +6,9 @@ beforehand, each at the same level, until one fails (fixed-sequence testing, as 
 test*, 2021, arXiv 2110.01052; for one bound it is Geifman and El-Yaniv 2017, arXiv 1705.08500). An order starts at the
 coverage that is asked for, at δ/2, and goes on to larger ones; four others, at δ/8 each, start at a fifth of it, two
 fifths and so on. So with
-probability 1 − δ over the held-out data the error of what is decided alone is at most the one stated, whatever the
-policy, as long as later decisions are draws from the same source: calibrate again for each champion and after drift.
+probability 1 − δ over the held-out data the error of what is decided without a person is at most the one stated, for
+any policy, as long as later decisions are draws from the same source: calibrate again for each champion and after
+drift.
 
 A person's override always wins. `Override` records it, with what it replaced.
 """
@@ -33,7 +34,7 @@ class ReviewBound:
     """The calibrated bound.
 
     Attributes:
-        threshold: decisions with a confidence above it are made alone; inf: none are.
+        threshold: decisions with a confidence above it are made without a person; inf: none are.
         error: the stated share of errors.
         delta: the chance that it is not kept.
         decisions: whose outcome is known; `alone` of them were above the threshold, and `wrong` of these were wrong.
@@ -48,11 +49,11 @@ class ReviewBound:
 
     @property
     def coverage(self) -> float:
-        """The share of held-out decisions made alone."""
+        """The share of held-out decisions made without a person."""
         return self.alone / self.decisions
 
     def needs_review(self, confidence: float | None) -> bool:
-        """Whether a person is to see a decision; one whose policy states no confidence is always seen."""
+        """Whether a person must see a decision; one whose policy states no confidence is always seen."""
         return confidence is None or not confidence > self.threshold
 
     def to_json(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class ReviewBound:
         """The bound that `to_json` gave.
 
         Raises:
-            InputError: it is none.
+            InputError: it is not one.
         """
         try:
             if values["threshold"] is None:
@@ -84,21 +85,21 @@ class ReviewBound:
 def calibrate(
     confidences: np.ndarray, wrong: np.ndarray, *, error: float = 0.05, delta: float = 0.05, coverage: float = 0.8
 ) -> ReviewBound:
-    """The bound that decides the most alone.
+    """The bound that decides the most without a person.
 
     Args:
         confidences: `[n]` of held-out decisions that neither training nor selection has seen.
         wrong: bool `[n]`, which were wrong.
-        error: largest share of errors among what is decided alone, in (0, 1).
+        error: largest share of errors among what is decided without a person, in (0, 1).
         delta: the chance that the bound is not kept, in (0, 1).
-        coverage: the share to be decided alone, where one order starts.
+        coverage: the share to be decided without a person, where one order starts.
 
     Raises:
         InputError: lengths differ, there are none, or a value makes no sense.
     """
     confidences, wrong = np.asarray(confidences, np.float64), np.asarray(wrong, bool)
     if confidences.ndim != 1 or confidences.shape != wrong.shape or not len(wrong):
-        raise InputError(f"{confidences.shape} confidences and {wrong.shape} outcomes: give one of each a decision")
+        raise InputError(f"{confidences.shape} confidences and {wrong.shape} outcomes: give one of each per decision")
     if not np.isfinite(confidences).all():
         raise InputError("a confidence is not finite: leave such decisions out")
     if not (0 < error < 1 and 0 < delta < 1 and 0 <= coverage <= 1):
@@ -160,6 +161,6 @@ class Override:
 
 
 def decided(decision_id: str, action: Any, overrides: Iterable[Override]) -> Any:
-    """What counts: the latest override of a decision, whatever its confidence was; the policy's action without one."""
+    """What counts: the latest override of a decision, at any confidence; the policy's action without one."""
     own: Sequence[Override] = [override for override in overrides if override.decision_id == decision_id]
     return max(own, key=lambda override: override.at).action if own else action

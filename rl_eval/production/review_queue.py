@@ -1,8 +1,8 @@
 """Decisions that wait for a person, and what the person decided; rows of the store.
 
 A person's override is written in three steps: the row says what is decided (`deciding`), the audit log gets its line,
-and the row is `decided`. Who finds a row that is still `deciding` completes it, so it does not matter where a process
-ended.
+and the row is `decided`. A process that finds a row that is still `deciding` completes it, so it does not matter where
+a process ended.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def intend(
 
 
 def complete(store: Store, decision_id: str, log: Callable[[Override, int], Any]) -> None:
-    """Have what a person decided count from here on, whatever the policy chose; nothing where it counts already.
+    """Have what a person decided count from here on, no matter what the policy chose; nothing where it counts already.
 
     Args:
         log: is called before, while nobody else can complete it, with `log_size`; what it raises is raised, and nothing
@@ -299,7 +299,7 @@ def _override(row: Any, decision_id: str, action: Any, reviewer: str, at: float,
             f"decision {decision_id[:80]!r} does not wait for a person, or no longer: name one that does"
         )
     if row.state != WAITING:
-        raise ReviewedError(f"decision {decision_id} was decided by {row.by}: that stands")
+        raise ReviewedError(f"decision {decision_id} was decided by {row.by}: that decision counts")
     return Override(decision_id, json.loads(row.body)["action"], action, reviewer.strip(), at, reason.strip())
 
 

@@ -1,7 +1,7 @@
 """What serving costs: the time for which servers hold their machine, and how many decisions they make in it.
 
-A machine is paid for whether it is asked or not, so what counts is the time from a server's start on, and not that of
-its processor. It is that of all servers since the store began.
+A machine costs money whether or not it gets requests, so what counts is the time from a server's start on, and not that
+of its processor. It is that of all servers since the store began.
 """
 
 from __future__ import annotations

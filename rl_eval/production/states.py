@@ -43,7 +43,7 @@ TABLE: Final[dict[State, dict[Event, State | Literal["previous"]]]] = {
         "complete": "promoting", "roll_back": "rolling_back", "pause": "paused", "abort": "rolling_back",
         "promote": "promoting", "pin": "pinned",
     },
-    # Nothing advances and no time counts, but what fails is rolled back all the same.
+    # Nothing advances and no time counts, but what fails is still rolled back.
     "paused": {
         "roll_back": "rolling_back", "resume": PREVIOUS, "abort": "rolling_back", "promote": "promoting",
         "pin": "pinned",
@@ -89,7 +89,7 @@ def _advice(state: State, event: Event) -> str:
 
 
 def table_text() -> str:
-    """The table in Markdown: a row a state, a column an event."""
+    """The table in Markdown: a row per state, a column per event."""
     used = [event for event in EVENTS if any(event in row for row in TABLE.values())]
     head = ["state", *used]
     rows = [head, ["---"] * len(head)]

@@ -27,8 +27,8 @@ class Accepted(Protocol):
 def transitions(accepted: Sequence[Accepted]) -> list[StoredTransition]:
     """Complete transitions in the order of their decisions.
 
-    What a step led to is what was sent with the reward, or what the unit's next decision observed. Left out are shadow
-    decisions, those without propensity, and those that go on but whose next observation is not known.
+    A step led to the observation that was sent with the reward, or to that of the unit's next decision. Left out are
+    shadow decisions, those without propensity, and those that go on but whose next observation is not known.
     """
     ordered = sorted(accepted, key=lambda row: (row.decision.at, row.decision.decision_id))
     following: dict[str, LoggedDecision] = {}  # decision id -> the unit's next decision

@@ -1,7 +1,7 @@
 """When to train: once a day, after enough accepted experience, on drift, and a full training once a month.
 
 Time is added up from looks at the clock, and never read off it. Between two looks of one process its steady clock says
-how much passed; after a restart the clock of the day does, but never less than nothing nor more than a day. So a clock
+how much passed; after a restart the clock of the day does, but never less than nothing or more than a day. So a clock
 that jumps fires nothing twice: forward over a restart it counts as a day at most, back as nothing.
 
 The store lets one training run at a time, and hands one whose process has died to the next. `Schedule` keeps the time
@@ -30,7 +30,7 @@ class Clock:
 
     Attributes:
         at: seconds since 1970.
-        steady: seconds of a clock that never jumps, which is of no meaning to other processes.
+        steady: seconds of a clock that never jumps, which means nothing to other processes.
         process: a name of this process, and no other's.
     """
 
@@ -65,7 +65,7 @@ class TriggerState:
         """The state that `to_json` gave.
 
         Raises:
-            InputError: it is none.
+            InputError: it is not one.
         """
         try:
             state = cls(**values)
@@ -105,7 +105,7 @@ def due(state: TriggerState, config: TriggerConfig, accepted: int, drifted: bool
         drifted: whether traffic is no longer what the champion learned from.
     """
     if config.monthly is not None and state.since_full >= config.monthly:
-        return FULL  # whatever was collected: it starts from scratch
+        return FULL  # no matter what was collected: it starts from scratch
     if accepted < config.least:
         return None
     if drifted and config.drift and state.since_training >= config.drift_pause:

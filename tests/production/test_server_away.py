@@ -55,7 +55,7 @@ def test_where_the_store_is_away_at_the_start_the_champion_serves_alone(loop, mo
     for _ in range(3):
         follower.look()
     assert (server.arms.champion.version, server.arms.challenger) == ("1", None)
-    assert caplog.text.count("serving version 1 alone") == 1
+    assert caplog.text.count("serving only version 1") == 1
     monkeypatch.undo()
     follower.look()
     assert "answer again" in caplog.text

@@ -58,7 +58,7 @@ export function simulatedFetch(seed = 0): typeof fetch {
     const body = typeof init?.body === "string" ? (JSON.parse(init.body) as Record<string, unknown>) : {};
     const answer = server.answer(route, body);
     return answer === undefined
-      ? Response.json({ detail: `${route} is no route of the simulated server` }, { status: 404 })
+      ? Response.json({ detail: `${route} is not a route of the simulated server` }, { status: 404 })
       : Response.json(answer);
   };
 }

@@ -16,7 +16,7 @@ export type Vector = readonly number[] | Float32Array | Float64Array;
 /** A whole number of Discrete actions, a list of continuous ones. */
 export type Action = number | number[];
 
-/** What a policy of prompts knows of a prompt besides its text. */
+/** What a policy of prompts knows of a prompt in addition to its text. */
 export interface PromptFacts {
   /** The task that the prompt is for, by a name that the policy knows. */
   task?: string | undefined;
@@ -118,7 +118,7 @@ function listed(value: unknown, name: string, depth = 0): unknown {
 /**
  * A body with typed arrays as lists, every number of it finite.
  *
- * @throws RLError it is no object, or holds something that cannot be sent.
+ * @throws RLError it is not an object, or holds something that cannot be sent.
  */
 export function jsonBody<Body>(values: object): Body {
   if (typeof values !== "object" || values === null || Array.isArray(values)) {

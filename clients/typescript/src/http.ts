@@ -169,8 +169,8 @@ function refusal(response: Response, url: string, answer: unknown): RLError {
   if (typeof sentence === "string" && sentence !== "") {
     return new RLError("refused", printable(sentence).slice(0, MAX_SENTENCE), status);
   }
-  const told = `${url} answers with status ${status} and no sentence`;
-  return new RLError("refused", `${told}: check that baseUrl is that of rl-eval serve`, status);
+  const answered = `${url} answers with status ${status} and no sentence`;
+  return new RLError("refused", `${answered}: check that baseUrl is that of rl-eval serve`, status);
 }
 
 /** A text of another process, without control characters. */
@@ -190,7 +190,7 @@ export function reason(error: unknown): string {
 /**
  * A base URL without a slash at its end.
  *
- * @throws RLError no http or https URL, or one with a password.
+ * @throws RLError not an http or https URL, or one with a password.
  */
 export function checkedBaseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;

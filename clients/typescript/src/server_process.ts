@@ -20,7 +20,7 @@ export interface StartServerOptions {
   command?: readonly string[] | undefined;
   /** The working directory; default: that of this process. */
   cwd?: string | undefined;
-  /** Environment variables besides those of this process. */
+  /** Environment variables in addition to those of this process. */
   env?: Readonly<Record<string, string>> | undefined;
   /** Called with each line that the server prints. */
   onOutput?: ((line: string) => void) | undefined;

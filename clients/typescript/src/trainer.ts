@@ -64,7 +64,7 @@ export interface TrainOptions {
   onUpdate?: ((update: Update) => void) | undefined;
 }
 
-/** What became of a prompt. */
+/** The result for a prompt. */
 export interface PromptEpisode extends Episode, TaskPrompt {
   /** The last prompt; `prompt` is the first. */
   improved: string;
@@ -161,7 +161,7 @@ export class RLTrainer {
       current.prompt = prompt;
       if (prompt !== before && !current.applied.includes(action)) current.applied = [...current.applied, action];
       const reward = await this.#reward({ ...request, prompt, before });
-      // Nothing but stopping is left.
+      // Only stopping is left.
       const exhausted = mask?.every((legal, other) => !legal || health.action_names[other] === this.#stopName) ?? false;
       const state: State = mask === undefined ? { ...current } : { ...current, mask };
       return { state, reward, terminated: exhausted || names.length >= episodeLength };

@@ -48,7 +48,7 @@ for (const [name, status, body, sentence] of [
   });
 }
 
-test("an answer that is no JSON object is none of this server", async () => {
+test("an answer that is not a JSON object is not from this server", async () => {
   const server = await scriptedServer((_, response) => void response.end("<html>hello</html>"));
   try {
     await assert.rejects(new RLInterface({ baseUrl: server.url }).health(), errorOf("invalid_answer"));

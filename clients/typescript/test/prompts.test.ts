@@ -79,7 +79,7 @@ test("an episode may be one of embeddings", async () => {
   assert.equal((await server.trainEpisode({ reset: () => state, step }, { maxSteps: 2 })).steps, 2);
 });
 
-test("what is no prompt, task or action", async () => {
+test("values that are not prompts, tasks or actions", async () => {
   const { prompt, task } = PROMPTS[0] as { prompt: string; task: string };
   await assert.rejects(server.selectMutation(""), errorOf("refused", 422));
   await assert.rejects(server.selectMutation("x".repeat(20_000)), errorOf("refused", 422));

@@ -76,7 +76,7 @@ test("functions of one's own are called in order, and their rewards and masks re
       return prompt.length;
     },
   });
-  // A first action that is no stop, whatever the policy draws.
+  // A first action that is not a stop, no matter what the policy draws.
   const { episodes } = await trainer.train([{ prompt: "a", task: "t" }], { numEpisodes: 12, updateInterval: 100 });
   const played = episodes.filter(({ names }) => names[0] !== "stop");
   assert.ok(played.length > 0);

@@ -52,7 +52,7 @@ def parse(line: bytes) -> Entry:
     """A line, its hash checked.
 
     Raises:
-        ValueError: it is no line of ours, or was changed.
+        ValueError: it is not a line of ours, or was changed.
     """
     if not line.endswith(b"\n"):
         raise ValueError("it is cut off")

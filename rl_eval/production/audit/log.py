@@ -62,7 +62,7 @@ class AuditLog:
     """An audit log; any number of processes and threads may append to it.
 
     Args:
-        path: the file; it is created with the first line. Its head is beside it, as `.head`, and its lock as `.lock`.
+        path: the file; it is created with the first line. Its head is next to it, as `.head`, and its lock as `.lock`.
         clock: seconds since 1970.
     """
 
@@ -145,7 +145,7 @@ class AuditLog:
             self._check_head(head, last)
             at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).isoformat(timespec="milliseconds")
             content, lines = b"", list(entries)
-            if torn:  # a writer was killed: nobody was told that this line is there
+            if torn:  # a writer was killed: nobody learned that this line is there
                 lines.insert(
                     0, ("torn_line", "audit", {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()})
                 )
@@ -203,7 +203,7 @@ def _head_file(path: Path) -> Path:
 
 
 def read_head(path: Path) -> Head | None:
-    """The head beside a log; None where there is none.
+    """The head next to a log; None where there is none.
 
     Raises:
         AuditError: it cannot be read.

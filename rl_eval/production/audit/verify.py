@@ -30,7 +30,7 @@ _MAX_FAULTS = 20
 def verify(path: Path, expected: Head | None = None) -> Checked:
     """Check every line of a log, and its end.
 
-    The chain shows each changed, missing, added or reordered line. A tail that was cut off shows by the head beside
+    The chain shows each changed, missing, added or reordered line. A tail that was cut off shows by the head next to
     the file, and by `expected` where the head was changed as well.
 
     Args:

@@ -29,7 +29,7 @@ def report_calls(store: Documents, server: str, calls: Mapping[str, Calls]) -> b
     """Write the counts of one server since it started; a server calls this every second or so.
 
     Args:
-        server: a name of this process alone, new with every start.
+        server: a name of only this process, new with every start.
         calls: version, as decisions name it -> its counts.
 
     Returns:

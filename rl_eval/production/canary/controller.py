@@ -1,8 +1,8 @@
 """`Controller`: drives a roll-out over the store and the registry; any number of them may run.
 
 A pass reads the row and the aliases, counts units, decides, and changes the row by compare and swap. Aliases change
-after the row says so (`promoting`, `rolling_back`), and who finds such a row completes it. Where the store or the
-registry is away, nothing changes: the servers go on with what they hold.
+after the row says so (`promoting`, `rolling_back`), and a controller that finds such a row completes it. Where the
+store or the registry is away, nothing changes: the servers go on with what they hold.
 
 While the queue cannot be read, nothing advances, no unit counts and no time, since rewards that wait in it are missing;
 errors and slow answers, which servers count in the store, are rolled back all the same.
@@ -202,7 +202,7 @@ class Controller:
             elif row.state == "paused":
                 decision = Decision("hold", "paused", f"paused ({row.reason}); {decision.sentence}")
         if decision.verdict == "hold":
-            # Who sees that another has counted this time does not write, so that one of several counts at all.
+            # A controller that sees that another has counted this time does not write, so that one of them counts.
             if counted and self.store.swap_document(number, row.body()):
                 number += 1
             self._seen = (number, steady)
@@ -285,7 +285,7 @@ class Controller:
         return ended
 
     def _abort_by_alias(self, row: Row, reason: str, actor: str, away: str | None = None) -> Row:
-        """Take the challenger's alias away, whatever the store says; a controller ends a roll-out that its row has.
+        """Take the challenger's alias away, for any state of the store; a controller ends a roll-out that its row has.
 
         Args:
             away: why the store cannot be used; None: it can.

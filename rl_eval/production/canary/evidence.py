@@ -47,7 +47,7 @@ class Calls:
     slow: int = 0
 
     def since(self, before: Calls) -> Calls:
-        """The calls since an earlier count; none where the counter began anew."""
+        """The calls since an earlier count; none where the counter began again."""
         values = (self.count - before.count, self.failed - before.failed, self.slow - before.slow)
         return Calls(*values) if min(values) >= 0 else Calls()
 
@@ -235,7 +235,7 @@ def decide(
 
     Args:
         state: of the roll-out.
-        rewards: of the step; None in `shadow` and `full`, where one policy alone acts.
+        rewards: of the step; None in `shadow` and `full`, where only one policy acts.
         elapsed: seconds for which the step was watched.
         calls_in_step: decisions of the challenger in this step.
     """

@@ -55,7 +55,7 @@ class Row:
         except TypeError as error:
             raise InputError("the row of the roll-out is of another version of this program: remove it") from error
         if row.state not in STATES or not 0.0 <= row.share <= 1.0:
-            raise InputError("the row of the roll-out is damaged: remove it, and the roll-out begins anew")
+            raise InputError("the row of the roll-out is damaged: remove it, and the roll-out begins again")
         return row
 
     def body(self) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def _drift(running: Simulation) -> Chapter:
     text = (
         f"Other traffic comes: a kind of attack that the champion has never met, and more attacks. Its mean reward "
         f"falls from {before[champion]:.3f} to {after[champion]:.3f}. {len(features)} features drift, the furthest "
-        f"{named}, and the trigger fires. A candidate learns from {training.experiences:,} logged decisions, less "
+        f"{named}, and the trigger fires. A candidate learns from {training.experiences:,} logged decisions, without "
         f"those held out, with its weights held by EWC, and is proved: {trained.decision}."
     )
     return _chapter(running, "The traffic drifts", text, began, _of_proof(running, trained))
@@ -200,24 +200,24 @@ def _people(running: Simulation) -> Chapter:
     decided = counts.get(review_queue.DECIDED, 0)
     known = f"by {bound['decisions']:,} of its own decisions whose outcome is known"
     if threshold is None:
-        alone = (
+        without_person = (
             f"No bound on confidence keeps the error at {bound['error']:.0%}, {known}, so a person sees every decision"
         )
     else:
-        alone = (
-            f"The champion decides alone where its confidence is above {threshold:.3f}: of such decisions at most "
+        without_person = (
+            f"The champion decides on its own where its confidence is above {threshold:.3f}: of such decisions at most "
             f"{bound['error']:.0%} are wrong, {known}"
         )
     text = (
-        f"{alone}. {sum(counts.values()):,} decisions went to a person, who has decided {decided} of them; what a "
-        "person decides counts."
+        f"{without_person}. {sum(counts.values()):,} decisions went to a person, who has decided {decided} of "
+        "them; what a person decides counts."
     )
     share = "none"
     if threshold is not None:
         share = (
             f"{bound['alone'] / bound['decisions']:.0%}, of which {bound['wrong']:,} of {bound['alone']:,} were wrong"
         )
-    return _chapter(running, "People", text, began, [("decided alone in calibration", share)])
+    return _chapter(running, "People", text, began, [("decided without a person in calibration", share)])
 
 
 def _until_trained(running: Simulation) -> Trained:

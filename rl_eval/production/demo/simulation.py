@@ -1,7 +1,7 @@
 """`Simulation`: clients, server, collector and control loop on one clock, one step after the other.
 
-The server answers over HTTP; the collector takes what it recorded from the queue. Nothing runs beside anything else, so
-the same seed gives the same decisions.
+The server answers over HTTP; the collector takes what it recorded from the queue. Nothing runs at the same time as
+anything else, so the same seed gives the same decisions.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Simulation:
         self._traffic: Traffic | None = None
 
     def traffic(self, env: Mapping[str, Any], preprocessing: Mapping[str, Any] | None, name: str, copies: int) -> None:
-        """Let other traffic come from now on: `copies` decisions a tick."""
+        """Let other traffic come from now on: `copies` decisions per tick."""
         self.close()
         self._seed += 1
         self._traffic = Traffic(self._address, env, preprocessing, name, copies, self._seed)

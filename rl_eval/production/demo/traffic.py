@@ -43,7 +43,7 @@ class Traffic:
         config = domains.validate(dict(env))
         domain = domains.domain(config.name)
         config = domain.with_preprocessing(config, preprocessing)
-        # Where no decision has a bearing on another, each is about somebody else, and ends there.
+        # Where no decision affects another, each is about somebody else, and ends there.
         self._alone = bool(domain.independent_cases(config))
         self._vector = domains.make(config, n_envs=copies, part="train")
         self._client, self._name, self._copies = Client(server, LIMITS), name, copies

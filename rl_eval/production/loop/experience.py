@@ -13,7 +13,7 @@ from rl_eval.production.transitions import logged_traffic
 
 
 def split(experiences: Sequence[Experience], held_out: float) -> tuple[list[Experience], list[Experience]]:
-    """What is learned from, and what is held out: by a hash of the unit, so that a unit is never in both."""
+    """The decisions to learn from, and those held out: by a hash of the unit, so that a unit is never in both."""
     learned: list[Experience] = []
     kept: list[Experience] = []
     for item in experiences:

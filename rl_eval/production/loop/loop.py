@@ -1,8 +1,8 @@
-"""`Loop`: one turn after the other. Each phase is tried in each turn, and one that fails leaves the others alone.
+"""`Loop`: one turn after the other. Each phase is tried in each turn, and one that fails does not affect the others.
 
 Trainings and measurements take minutes. Meanwhile a thread goes on with human review and with the signs of life.
 
-Everything that a turn does is in the store, the registry or the audit log before the next begins, so the process may
+Everything that a turn does is in the store, the registry or the audit log before the next begins. So the process may
 end anywhere: the next one reads where things are.
 """
 
@@ -37,7 +37,7 @@ class Turn:
 
     Attributes:
         decision: on the roll-out.
-        trained: what came of a training; None: none was due.
+        trained: the result of a training; None: none was due.
         asked: decisions that went to a person.
         failures: phase -> a sentence.
     """

@@ -1,4 +1,4 @@
-"""Forgetting and transfer from logs alone: each policy's estimated mean reward on held-out traffic of each period.
+"""Forgetting and transfer, only from logs: each policy's estimated mean reward on held-out traffic of each period.
 
 A period is what one training learned from. Scores are doubly robust estimates, in shares of the range of a reward, so
 that the bars on BWT and FWT mean the same for all policies.
@@ -85,14 +85,14 @@ def _earlier_trainings(parts: Parts) -> list[Training]:
 
 
 def _together(stored: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of all periods, with what was measured last; the latest periods alone."""
+    """The kept sets of the latest periods, with those that were measured last."""
     together = {name: {**stored.get(name, {}), **measured[name]} for name in ("rows", "uniform")}
     kept = sorted(together["uniform"], key=int)[-MOST:]
     return {name: {key: value for key, value in values.items() if key in kept} for name, values in together.items()}
 
 
 def _matrix(stored: Mapping[str, Any], candidate: Mapping[str, float], training: str) -> Periods | None:
-    """R[i, j]: after period i, on period j; None where there is one period alone.
+    """R[i, j]: after period i, on period j; None where there is only one period.
 
     Args:
         stored: `rows`, period -> period -> score of the policy after the first one; `uniform`, period -> score.

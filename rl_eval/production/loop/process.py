@@ -1,4 +1,4 @@
-"""`run_loop`: the control loop as a process, with a collector beside it."""
+"""`run_loop`: the control loop as a process, with a collector in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_loop(
     """Turn until `stop` is set.
 
     Args:
-        collects: whether a collector runs in a thread beside it.
+        collects: whether a collector runs in a thread of its own.
         turns: to end after; None: none.
         say: prints a line.
 

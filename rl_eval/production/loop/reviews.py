@@ -23,7 +23,7 @@ SETTLED = "review_settled"  # for which versions and bound the queue was last go
 
 
 def calibrate_champion(parts: Parts, now: float) -> ReviewBound | None:
-    """The bound of the champion, calibrated on what came of its own decisions since it was trained.
+    """The bound of the champion, calibrated on the outcomes of its own decisions since it was trained.
 
     Returns:
         None where nothing says which decisions were wrong, or there are too few yet.
@@ -111,7 +111,7 @@ def _settle(parts: Parts, bound: ReviewBound | None) -> list[str]:
 def _ask_people(parts: Parts, bound: ReviewBound, versions: list[str], now: float) -> int:
     """Put what the bound does not cover into the queue; where it is full, the newest replace the oldest.
 
-    Decisions are looked at in their order, from the first bound on; where that stands is in the store.
+    Decisions are looked at in their order, from the first bound on; the store knows how far that is.
     """
     document, most = parts.store.document(LOOKED_AT), parts.config.loop.most_reviews
     since = (document.body["at"], document.body["id"]) if document.number else (now, "")

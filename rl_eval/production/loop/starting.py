@@ -1,8 +1,9 @@
 """Whether a training is due, and who runs it: triggers, drift, and trainings that somebody left behind.
 
 No training begins while a roll-out runs, a challenger waits for one, or a version is pinned: what it makes could not be
-rolled out, and would be proved against a champion that may not stay. What is due meanwhile stays due, and is looked at
-again once the roll-out has ended: experience and time go on adding up, and drift is measured from the champion of then.
+rolled out, and would be proved against a champion that may not stay. A training that is due meanwhile stays due, and is
+looked at again once the roll-out has ended. Experience and time go on adding up, and drift is measured from the
+champion of then.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ BEAT_S = 30.0  # between two signs of life, at most
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
         version: its number in the registry.
@@ -203,7 +203,7 @@ def _prove(
 def _judged(parts: Parts, run: Run, source: Source) -> Judged:
     gradients = None
     if parts.config.proof.epsilon is not None:
-        with contextlib.suppress(InputError):  # without gradients, random changes are tried alone
+        with contextlib.suppress(InputError):  # without gradients, only random changes are tried
             gradients = margin_gradients(source, parts.folder / "candidates")
     return Judged(source.policy, run, gradients)
 

@@ -21,7 +21,7 @@ def local_run(parts: Parts, number: int) -> Run:
     """A version as a run directory; it is copied from the registry where it is not here yet.
 
     Raises:
-        InputError: the version was changed, is no run, or the registry is away.
+        InputError: the version was changed, is not a run, or the registry is away.
     """
     folder = parts.folder / "versions"
     directory = folder / f"{number:06d}"
@@ -90,8 +90,8 @@ def register(
         The version, and the alias that it got.
 
     Raises:
-        InputError: it is no run and no version, observes another width than the champion, or is the same policy; an
-            alias is taken; or the registry or the audit log cannot be written.
+        InputError: it is neither a run nor a version, observes another width than the champion, or is the same policy;
+            an alias is taken; or the registry or the audit log cannot be written.
     """
     if what.isdecimal() and not Path(what).exists():
         return _register_version(parts, int(what), actor, alias, reason)

@@ -1,7 +1,7 @@
 """What a candidate has to show before it may serve: one `Proof`, paired against the champion.
 
 The suites that gate CI, off-policy estimates on logged traffic, forgetting and transfer over earlier periods, and
-robustness against small changes of observations. Each part can be used alone.
+robustness against small changes of observations. Each part can be used on its own.
 """
 
 from rl_eval.production.proof.candidate_run import read_fisher, write_candidate

@@ -32,7 +32,7 @@ def write_candidate(
     code: Mapping[str, Any],
     learned: Sequence[StoredTransition] = (),
 ) -> run.Run:
-    """Write a candidate beside the config and the preprocessing of its champion.
+    """Write a candidate with the config and the preprocessing of its champion.
 
     Its exposure says what the champion was exposed to, and what logged traffic was learned from, so that a suite
     refuses to judge it on that.

@@ -115,7 +115,7 @@ def prove(
     seed: int = 0,
     trust: bool = False,
 ) -> Proof:
-    """Judge a candidate; what there is no data for is left out, and says so.
+    """Judge a candidate; a check without data is left out, and says so.
 
     Raises:
         InputError: data that does not fit, or a suite that is not valid.

@@ -1,4 +1,4 @@
-"""Do decisions stand when observations change a little? The worst of random and of gradient-based changes.
+"""Do decisions stay the same when observations change a little? The worst of random and of gradient-based changes.
 
 A decision is turned where any change that was tried, each number by at most ε, leads to another action. The changes are
 those of `rl_eval.policy.random_changes` and `gradient_changes`, against the lead of the best action over the second.

@@ -63,8 +63,8 @@ def against_champion(
     )
     if not criteria:
         return {}
-    alone = suite.spec.model_copy(update={"controls": [], "attainable": None})
-    compared = dataclasses.replace(suite, spec=alone, criteria=criteria)
+    without_controls = suite.spec.model_copy(update={"controls": [], "attainable": None})
+    compared = dataclasses.replace(suite, spec=without_controls, criteria=criteria)
     return {verdict.criterion: verdict for verdict in gates.evaluate_run(compared, candidate, trust=trust).criteria}
 
 

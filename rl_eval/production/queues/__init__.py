@@ -1,7 +1,7 @@
 """Queues between the servers and the collector: messages are there until they are acknowledged.
 
-What `put` returned from outlives the end of any process. A message is taken at least once: again where whoever took it
-ended before it acknowledged.
+What `put` returned from outlives the end of any process. A message is taken at least once: again where the process that
+took it ended before it acknowledged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def open_queue(config: CollectConfig, folder: Path, create: bool = True) -> Queu
         create: whether a queue that is missing is created; where not, it is opened once it is there.
 
     Raises:
-        InputError: the address is none that is read, a package is missing, or the queue cannot be used as it is.
+        InputError: the address is not of a known kind, a package is missing, or the queue cannot be used as it is.
     """
     try:
         return _open(config, folder, create)

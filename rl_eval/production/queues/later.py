@@ -1,6 +1,6 @@
 """`LaterQueue`: a queue that was away when it was opened, and is opened once it is there.
 
-So a process that starts while the queue is away does what it does where the queue goes away later.
+So a process that starts while the queue is away behaves as if it went away later.
 """
 
 from __future__ import annotations

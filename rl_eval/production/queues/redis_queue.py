@@ -34,7 +34,7 @@ class RedisQueue:
         create: whether a stream that is missing is created.
 
     Raises:
-        InputError: the address is none, or Redis answers before it has written.
+        InputError: the address is not valid, or Redis answers before it has written.
         QueueError: it is away, or there is no stream.
     """
 
@@ -88,8 +88,8 @@ class RedisQueue:
     def _require_durable(self, settings: dict[str, str]) -> None:
         """Refuse a server that answers before a record is on its disk.
 
-        With `appendfsync everysec`, a server whose disk is slow answers up to two seconds before it writes, so that
-        even the end of its process alone loses what it has acknowledged.
+        With `appendfsync everysec`, a server whose disk is slow answers up to two seconds before it writes. So the
+        end of its process is enough to lose what it has acknowledged.
         """
         for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
             if (has := settings.get(name, value)) != value:
@@ -184,7 +184,7 @@ class RedisQueue:
         """Nothing: what Redis has answered is on its disk."""
 
     def remove_old(self, before: float) -> int:
-        """Remove old messages, and have the file written anew without what was removed."""
+        """Remove old messages, and have the file written again without what was removed."""
         with self._translated():
             count = int(self._redis.xtrim(self._stream, minid=max(0, int(before * 1000)), approximate=False))
             with contextlib.suppress(self._errors):  # one is being written, or it is not allowed

@@ -1,4 +1,4 @@
-"""The embedded queue: a file of SQLite beside the store, so that the servers never wait for the store's writers.
+"""The embedded queue: a file of SQLite next to the store, so that the servers never wait for the store's writers.
 
 The log is written ahead with `synchronous=NORMAL`: a commit reaches the operating system before `put` returns, so the
 end of a process loses nothing. `sync` brings it to the disk.

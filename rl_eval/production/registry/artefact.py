@@ -21,7 +21,7 @@ from rl_eval.untrusted_files import only_regular, read_bounded
 
 MAX_FILES, MAX_BYTES = 10_000, 16 << 30
 MAX_RECORD = 1 << 20  # bytes of the JSON of a version
-_SKIP = {"resume", "run.lock"}  # of a run directory: no part of a policy
+_SKIP = {"resume", "run.lock"}  # of a run directory: not part of a policy
 _CHUNK = 1 << 20
 _KEY_BYTES = (32, 4096)
 
@@ -64,7 +64,7 @@ def copy_in(source: Path, target: Path) -> dict[str, str]:
     target.mkdir()
     for path, name in _files(source):
         if len(files) >= MAX_FILES:
-            raise InputError(f"{source} has more than {MAX_FILES:,} files: register the policy alone")
+            raise InputError(f"{source} has more than {MAX_FILES:,} files: register only the policy")
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -75,7 +75,7 @@ def copy_in(source: Path, target: Path) -> dict[str, str]:
             raise InputError(f"{path} cannot be read ({error.strerror}): make it a readable plain file") from error
         total += size
         if total > MAX_BYTES:
-            raise InputError(f"{source} is larger than {MAX_BYTES >> 30} GiB: register the policy alone")
+            raise InputError(f"{source} is larger than {MAX_BYTES >> 30} GiB: register only the policy")
     if not files:
         raise InputError(f"{source} has no files: name a file or a folder with a policy")
     return files

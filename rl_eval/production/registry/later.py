@@ -1,6 +1,6 @@
 """`LaterRegistry`: a registry that was away when it was opened, and is opened once it is there.
 
-So a process that starts while the registry is away does what it does where the registry goes away later.
+So a process that starts while the registry is away behaves as if it went away later.
 """
 
 from __future__ import annotations

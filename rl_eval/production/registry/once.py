@@ -1,4 +1,4 @@
-"""What a training has made is registered once, however often it is taken over."""
+"""The result of a training is registered once, no matter how often it is taken over."""
 
 from __future__ import annotations
 

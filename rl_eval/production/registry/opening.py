@@ -23,7 +23,7 @@ def open_registry(
 
     Args:
         kind: `folder` or `mlflow`.
-        folder: where it lies.
+        folder: where it is.
         name: of the policy.
         key_file: the owner's key; with one, versions are signed, and those without its signature are refused.
         create: whether it is created where it is missing.

@@ -205,7 +205,7 @@ def _add_shadow(
     now: float,
     count: Count,
 ) -> None:
-    """Let the challenger decide as well; whatever it does changes no answer."""
+    """Let the challenger decide as well; no matter what it does, no answer changes."""
     asked = [index for index, result in enumerate(results) if isinstance(result, Answered) and requests[index].record]
     if not asked:
         return

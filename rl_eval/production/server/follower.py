@@ -95,15 +95,15 @@ class Follower:
 
     def _follow_aliases(self) -> str:
         try:
-            # The row first: who completes a roll-out moves the aliases before the row ends, so a row that is older
-            # than the aliases gives nobody a version that all units have left already.
+            # The row first: a controller that completes a roll-out moves the aliases before the row ends, so a row that
+            # is older than the aliases gives nobody a version that all units have left already.
             row = {} if self._store is None else self._store.document().body
         except UnavailableError:
             if self._server.current is None:
-                alone = assignment({}, self._registry.aliases())
-                if alone.champion is not None:  # better than no answer: without its row, no challenger decides
-                    self._server.serve(Arms(self._arm(alone.champion), None, alone))
-                    log.warning("serving version %s alone: the store is away", alone.champion)
+                champion_only = assignment({}, self._registry.aliases())
+                if champion_only.champion is not None:  # better than no answer: without its row, no challenger decides
+                    self._server.serve(Arms(self._arm(champion_only.champion), None, champion_only))
+                    log.warning("serving only version %s: the store is away", champion_only.champion)
             raise
         assigned = assignment(row, self._registry.aliases())
         if assigned.champion is None:
@@ -220,7 +220,7 @@ class Follower:
 
 
 def _cause(error: Exception) -> str:
-    """What is wrong in general words: whoever asks for a decision is told no path."""
+    """What is wrong in general words: a client that asks for a decision gets no path."""
     if isinstance(error, UnavailableError):
         return "the store is away"
     if isinstance(error, RegistryError):

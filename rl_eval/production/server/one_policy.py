@@ -1,4 +1,4 @@
-"""`OnePolicy`: a registry of one version, for a server that is used alone."""
+"""`OnePolicy`: a registry of one version, for a server that is used on its own."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class ProductionServer:
         self.oldest: float | None = None  # when the oldest of them was put in
         self.followed: float | None = None  # when the registry was last read
         self.unserved = NO_CHAMPION  # why nothing is served, as long as nothing is
-        self.refused = ""  # why it may not serve, whatever the champion is
+        self.refused = ""  # why it may not serve, for any champion
         self.refusals: Counter[str] = Counter()
         self._key = key
         self.clock = clock or SteadyClock()
@@ -118,7 +118,7 @@ class ProductionServer:
         """Serve other versions from now on, each decision by one version as a whole.
 
         Raises:
-            InputError: a rule of privacy is for a feature that there is not.
+            InputError: a rule of privacy is for a feature that does not exist.
         """
         before = self.current
         if before is None or before.champion is not arms.champion:
@@ -240,7 +240,7 @@ class ProductionServer:
         if body.truncated and not body.done:
             raise RefusedRewardError(422, "truncated needs done: an episode that was cut off has ended")
         if following is not None and not following.single:
-            raise RefusedRewardError(422, "next_observation is a batch: store one reward a request")
+            raise RefusedRewardError(422, "next_observation is a batch: store one reward per request")
         if body.next_mask is not None and following is None:
             raise RefusedRewardError(422, "next_mask needs next_observation: give both")
         if body.truncated and following is None:

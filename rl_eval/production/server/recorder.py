@@ -69,8 +69,8 @@ class Recorder:
     def waiting(self) -> tuple[int, float | None] | None:
         """What waits in the queue, see `Queue`; None: the queue is away, so that nothing can be recorded.
 
-        Asked every few seconds, it finds that out where no decision does. A queue that answers may still be full, so
-        it ends no failure of `put` alone.
+        It is asked every few seconds, and so finds that out where no decision does. A queue that answers may still be
+        full, so an answer is not enough to end a failure of `put`.
 
         Raises:
             QueueError: it cannot be counted, and has just taken records nevertheless.

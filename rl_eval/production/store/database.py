@@ -40,11 +40,11 @@ class Database:
 
     Args:
         address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
-        folder: where a relative file of SQLite lies.
+        folder: where a relative file of SQLite is.
         create: whether a file that is missing is created, with its folder.
 
     Raises:
-        InputError: the address is none of them, or the driver is missing.
+        InputError: the address is not one of them, or the driver is missing.
     """
 
     def __init__(self, address: str, folder: Path = Path(), create: bool = True):
@@ -163,8 +163,8 @@ class Database:
     def forget(self, tables: MetaData) -> None:
         """Take what was removed out of every file: the log of SQLite, dead rows and the log of PostgreSQL.
 
-        PostgreSQL's files are written anew, during which the tables are locked; its log needs a role that may write
-        checkpoints, and is left alone without one.
+        PostgreSQL's files are written again, and the tables are locked meanwhile; its log needs a role that may write
+        checkpoints, and stays as it is without one.
         """
         with self.translated(), self.engine.connect() as plain:
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")

@@ -14,7 +14,7 @@ from rl_eval.production.store.tables import decisions, erased, experience, revie
 
 
 def mark(identifier: str) -> str:
-    """What is kept of an erased pseudonym or decision id: a hash, so that it is not in the store."""
+    """The hash that is kept of an erased pseudonym or decision id, so that it is not in the store."""
     return hashlib.blake2b(identifier.encode(), digest_size=16, person=b"rl_eval erased").hexdigest()
 
 
@@ -36,7 +36,7 @@ def without_erased(connection: Connection, records: Sequence[Record]) -> Sequenc
         unit = record.unit if isinstance(record, LoggedDecision) else None
         return unit is not None and record.at <= at.get(marks[unit], float("-inf"))
 
-    # A reward beside an erased decision goes with it.
+    # A reward next to an erased decision is removed with it.
     gone = {record.decision_id for record in records if is_erased(record)}
     return [record for record in records if record.decision_id not in gone]
 

@@ -44,7 +44,7 @@ class Store:
 
     Args:
         address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
-        folder: where a relative file of SQLite lies.
+        folder: where a relative file of SQLite is.
         policy: name of the policy that the store is of, which a store that has none remembers; None: it is not asked.
         key: fingerprint of the privacy key of this process; None: it uses none.
         claims: whether a store that knows no key yet remembers this one.
@@ -100,7 +100,7 @@ class Store:
         with self.database.writing() as connection:
             row = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "schema")).first()
             if row is None and not self._create:
-                raise UnavailableError(f"{self.database.label} is no store: put the file back", "it is no store")
+                raise UnavailableError(f"{self.database.label} is not a store: put the file back", "it is not a store")
             if row is None:
                 connection.execute(insert(tables.meta).values(key="schema", value=tables.SCHEMA))
             elif row[0] != tables.SCHEMA:
@@ -116,7 +116,7 @@ class Store:
                     )
 
     def _claim(self, connection: Connection) -> None:
-        """Have the store belong to this policy alone: another one would take over its experience and its roll-out."""
+        """Have the store belong only to this policy: another one would take over its experience and its roll-out."""
         if self._policy is None:
             return
         owner = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == POLICY)).scalar()

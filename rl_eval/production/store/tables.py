@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 SCHEMA = "1"
 ID = String(200)
-NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up in INTEGER alone
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up only in INTEGER
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("key", String(100), primary_key=True), Column("value", Text, nullable=False))

@@ -127,7 +127,7 @@ def _one(parts: Parts, decision_id: str) -> Response:
 
 def _offset(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise InputError(f"offset={text[:40]!r} is no count: send how many decisions to leave out, from 0")
+        raise InputError(f"offset={text[:40]!r} is not a count: send how many decisions to leave out, from 0")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""A person's override: in the audit log before it counts, and once, wherever a process ends."""
+"""A person's override: in the audit log before it counts, and once, no matter where a process ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def record_override(parts: Parts, values: dict[str, Any], at: float, names: Sequ
     if isinstance(action, str) and names.count(action) == 1:
         action = names.index(action)
     if names and not (type(action) is int and 0 <= action < len(names)):
-        raise InputError(f"action {str(action)[:40]!r} is none of the {len(names)}: send its name, or number from 0")
+        raise InputError(f"action {str(action)[:40]!r} is not one of the {len(names)}: send its name, or number from 0")
     if not names and not _is_action(action):
         raise InputError("action must be a whole number from 0, or a list of finite numbers: send the one that counts")
     review = review_queue.read(parts.store, decision_id)
@@ -91,7 +91,7 @@ def _facts(override: Override) -> dict[str, Any]:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether databases and logs can hold a text; half of a surrogate pair, which JSON can carry, is none."""
+    """Whether databases and logs can hold a text; half of a surrogate pair, which JSON can carry, is not one."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 

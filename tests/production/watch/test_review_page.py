@@ -127,8 +127,8 @@ def test_an_override_that_the_store_did_not_take_counts_once_it_is_back(client, 
     ("change", "status", "said"),
     [
         ({"decision_id": "nobody"}, 409, "does not wait for a person"),
-        ({"action": 2}, 422, "none of the 2"),
-        ({"action": True}, 422, "none of the 2"),
+        ({"action": 2}, 422, "not one of the 2"),
+        ({"action": True}, 422, "not one of the 2"),
         ({"action": "Block"}, 422, "send its name, or number from 0"),
         ({"reviewer": "  "}, 422, "names no reviewer"),
         ({"reviewer": None}, 422, "decision_id, action, reviewer"),
@@ -237,7 +237,7 @@ def test_the_queue_says_how_many_wait_and_is_read_page_by_page(client, full):
     assert client.get("/review?offset=99").json() == {"waiting": [], "total": 32, "next": None}
     for offset in ("-1", "x", "1" * 10):
         answer = client.get("/review", params={"offset": offset})
-        assert (answer.status_code, "is no count" in answer.json()["detail"]) == (422, True)
+        assert (answer.status_code, "is not a count" in answer.json()["detail"]) == (422, True)
 
 
 def test_what_needs_no_person_any_more_leaves_the_queue_and_is_counted(full):
