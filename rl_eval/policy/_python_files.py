@@ -22,8 +22,8 @@ def policy_files(module: str) -> dict[str, Path]:
     """The module's source, the sources below the same folder that it imports, and the files that it declares.
 
     Each of these sources may declare files, such as weights, as `POLICY_FILES = ["weights.npz"]`, relative to its own
-    folder. Imports of installed packages other than the module's own do not count, wherever they are installed, nor
-    does what is imported by a computed name.
+    folder. Imports of installed packages other than the module's own do not count, no matter where they are installed,
+    nor does what is imported by a computed name.
 
     Returns:
         Path relative to the folder of the top-level module or package -> the file; empty if the module has no

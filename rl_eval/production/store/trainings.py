@@ -60,7 +60,7 @@ def start(connection: Connection, kind: str, now: float, lease: float, most: int
     """Begin a training with all accepted experience that no training has, or take over one that fell silent.
 
     Args:
-        lease: seconds after its last sign of life in which a training is left alone.
+        lease: seconds after its last sign of life in which nobody else takes a training over.
         most: experience that it takes at most, the oldest first.
 
     Raises:
