@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rl_eval.domains.base import Domain, EnvConfig, Part
+from rl_eval.domains.base import Domain, EnvConfig, Part, RawField
 from rl_eval.errors import InputError, failure, nearest
 from rl_eval.formatting import brief
 from rl_eval.registry import Registry
@@ -20,6 +20,7 @@ __all__ = [
     "Domain",
     "EnvConfig",
     "Part",
+    "RawField",
     "config_class",
     "contributions",
     "domain",

@@ -33,6 +33,20 @@ Part = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
+class RawField:
+    """A field of the data that an observation was made of.
+
+    Attributes:
+        text: its value, as a person reads it.
+        columns: the numbers of the observation that show it.
+    """
+
+    name: str
+    text: str
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class SilentFeatures:
     """Fields of the data that no policy can learn from.
 
@@ -309,6 +323,18 @@ class Domain(ABC, Generic[Config]):
         names = {key: value if isinstance(value, list | tuple) else [] for key, value in listed.items()}
         reasons = {name: "constant" for name in names["constant"] if isinstance(name, str)}
         return SilentFeatures(reasons, len(names["features"] or names["columns"]) or len(reasons))
+
+    def raw_fields(self, preprocessing: Mapping[str, Any], observation: np.ndarray) -> Sequence[RawField] | None:
+        """The fields of the data that an observation was made of; None where they cannot be told.
+
+        Args:
+            preprocessing: `preprocessing.json` of a run, unchecked.
+            observation: `[D]`.
+
+        Raises:
+            InputError: the preprocessing is damaged.
+        """
+        return None
 
     def _other_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> str | None:
         """The first key where a preprocessing differs from the one of this config; None if it is the same."""

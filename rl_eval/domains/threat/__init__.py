@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from rl_eval.domains.base import Domain, Part, SilentFeatures
+from rl_eval.domains.base import Domain, Part, RawField, SilentFeatures
 from rl_eval.domains.threat.config import ACTIONS, ALERT, ALLOW, BLOCK, QUARANTINE, Config
 from rl_eval.domains.threat.fitted_preprocessing import FittedPreprocessing
 from rl_eval.errors import InputError
@@ -175,6 +175,13 @@ class Threat(Domain[Config]):
         config = config.model_copy(update={"preprocessing": _fitted(preprocessing or {})})
         _dataset(config)  # the fields must be the same
         return config
+
+    def raw_fields(self, preprocessing: Mapping[str, Any], observation: np.ndarray) -> Sequence[RawField] | None:
+        """The fields of a flow; None where an observation shows more than its flow."""
+        from rl_eval.domains.threat.preprocess import of_fitted
+        from rl_eval.domains.threat.raw_fields import raw_fields
+
+        return raw_fields(of_fitted(_fitted(preprocessing)), observation)
 
     def silent_features(self, preprocessing: Mapping[str, Any]) -> SilentFeatures:
         """Columns that were left out, and fields that were constant or had no frequent value in training."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from rl_eval import domains
+from rl_eval.domains import RawField
 from rl_eval.errors import InputError
 from rl_eval.production.parts import Parts
 from rl_eval.production.registered_policy import require_features
 from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, Version
-from rl_eval.run import Run, read_preprocessing, read_run
+from rl_eval.production.watch.observed import Observed
+from rl_eval.run import Run, environment_of, read_preprocessing, read_run
 from rl_eval.serving import source as sources
 from rl_eval.serving.source import Source
 
@@ -190,13 +196,29 @@ def feature_names(parts: Parts, run: Run) -> list[str]:
     return [str(name) for name in fitted.get("columns", fitted.get("features", ()))]
 
 
-def champion_features(parts: Parts) -> list[str]:
-    """`feature_names` of the champion.
+def champion_observed(parts: Parts) -> Observed:
+    """How observations of the champion are shown.
 
     Raises:
         InputError: there is no champion, it was changed, or the registry is away.
     """
-    return feature_names(parts, local_run(parts, champion_number(parts)))
+    run = local_run(parts, champion_number(parts))
+    fitted, names = read_preprocessing(run), feature_names(parts, run)
+    numbers = {name: number for number, name in enumerate(parts.config.quality.features)}
+    rules = {
+        numbers[name] if name in numbers else int(name): rule.action
+        for name, rule in parts.config.privacy.features.items()
+    }
+    if fitted is None:
+        return Observed(names, rules=rules)
+
+    def raw(observation: Sequence[float]) -> Sequence[RawField] | None:
+        with contextlib.suppress(InputError):  # its environment is not here, or its preprocessing is damaged
+            domain = domains.domain(environment_of(run).name)
+            return domain.raw_fields(fitted, np.asarray(observation, np.float32))
+        return None
+
+    return Observed(names, raw, True, rules)
 
 
 def action_names(parts: Parts) -> list[str]:

@@ -24,8 +24,9 @@ from rl_eval.production.parts import Parts
 from rl_eval.production.registry import RegistryError
 from rl_eval.production.store import UnavailableError
 from rl_eval.production.watch import pages
-from rl_eval.production.watch.figures import SHOWN_REVIEWS, Figures, read_figures
+from rl_eval.production.watch.figures import BOUND, SHOWN_REVIEWS, Figures, read_figures
 from rl_eval.production.watch.metrics import prometheus_text
+from rl_eval.production.watch.observed import Observed
 from rl_eval.production.watch.overrides import is_utf8, record_override
 from rl_eval.serving.metrics import CONTENT_TYPE
 from rl_eval.serving.refusals import json_text
@@ -37,14 +38,14 @@ _NO_STORE = {"Cache-Control": "no-store"}
 def make_app(
     parts: Parts,
     names: Callable[[], Sequence[str]] = tuple,
-    features: Callable[[], Sequence[str]] = tuple,
+    observed: Callable[[], Observed] = Observed,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The application without its guard.
 
     Args:
         names: of the actions; empty where they have none. Raises `InputError` where the champion is away.
-        features: names of an observation's numbers, in the same way.
+        observed: how an observation is shown, in the same way.
         clock: seconds since 1970.
     """
     app = FastAPI(title="rl_eval production", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
@@ -69,7 +70,7 @@ def make_app(
             return await run_in_threadpool(_one, parts, decision_id)
         if "text/html" not in request.headers.get("accept", ""):
             return await run_in_threadpool(_some, parts, _offset(offset))
-        return await run_in_threadpool(_page, parts, names, features, offset=_offset(offset))
+        return await run_in_threadpool(_page, parts, names, observed, offset=_offset(offset))
 
     @app.post("/review")
     async def decide(request: Request) -> Response:
@@ -80,7 +81,7 @@ def make_app(
         except InputError as error:
             status = 409 if isinstance(error, review_queue.ReviewedError) else _status_of(error)
             if is_form:
-                return await run_in_threadpool(_page, parts, names, features, str(error), "FAIL", status)
+                return await run_in_threadpool(_page, parts, names, observed, str(error), "FAIL", status)
             return _json({"detail": str(error)}, status)
         return RedirectResponse("/review", 303) if is_form else _json(override.to_json())
 
@@ -153,19 +154,20 @@ def _values(review: review_queue.Review) -> dict[str, Any]:
 def _page(
     parts: Parts,
     names: Callable[[], Sequence[str]],
-    features: Callable[[], Sequence[str]],
+    observed: Callable[[], Observed],
     message: str = "",
     kind: str = "PASS",
     status: int = 200,
     offset: int = 0,
 ) -> Response:
     try:
-        shown, columns = names(), features()
+        shown, how = names(), observed()
     except InputError as error:  # the page shows numbers, and no decision is taken meanwhile
-        shown, columns, message, kind = (), (), message or str(error), "FAIL"
+        shown, how, message, kind = (), Observed(), message or str(error), "FAIL"
     waiting = review_queue.waiting(parts.store, SHOWN_REVIEWS, offset)
     count = review_queue.counts(parts.store).get(review_queue.WAITING, 0)
-    page = pages.review_page(parts.config.name, waiting, count, shown, columns, message, kind, offset)
+    bound = parts.store.document(BOUND).body
+    page = pages.review_page(parts.config.name, waiting, count, shown, how, bound, message, kind, offset)
     return HTMLResponse(page, status, headers=_NO_STORE)
 
 

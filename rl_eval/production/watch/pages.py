@@ -19,9 +19,9 @@ from rl_eval.production.heartbeats import Kind
 from rl_eval.production.review_queue import Review
 from rl_eval.production.states import RUNNING
 from rl_eval.production.watch.figures import PARTS, SHOWN_REVIEWS, Figures
+from rl_eval.production.watch.observed import Observed
 from rl_eval.report import charts, html_page
 
-MOST_SHOWN = 60  # numbers of an observation
 MOST_BUTTONS = 12  # actions; more are a list
 
 
@@ -76,7 +76,8 @@ def review_page(
     reviews: Sequence[Review],
     waiting: int,
     names: Sequence[str],
-    features: Sequence[str] = (),
+    observed: Observed,
+    bound: Mapping[str, Any],
     message: str = "",
     kind: str = "PASS",
     offset: int = 0,
@@ -86,20 +87,26 @@ def review_page(
     Args:
         waiting: how many wait in all.
         names: of the actions; empty where they have none.
-        features: names of an observation's numbers; where there are fewer, the rest have their number.
+        observed: how an observation is shown.
+        bound: of review, as the control loop writes it; empty where there is none.
         message: about what was just sent.
         offset: how many that wait are on the pages before this one.
     """
-    rows = [(review, _named(review.observation, features), _choices(review, names)) for review in reviews]
+    rows = [(review, *observed.shown(review.observation), _choices(review, names)) for review in reviews]
     values = {"reviews": rows, "waiting": waiting, "names": list(names), "message": message, "kind": kind,
-              "offset": offset, "page": SHOWN_REVIEWS}  # fmt: skip
+              "offset": offset, "page": SHOWN_REVIEWS, "why": _why(bound)}  # fmt: skip
     return render("review.html", title=f"{name}: human review", **values)
 
 
-def _named(observation: Sequence[float], features: Sequence[str]) -> list[tuple[str, float]]:
-    """The numbers that a page shows, with their names."""
-    names = [*features[: len(observation)], *map(str, range(len(features), len(observation)))]
-    return list(zip(names, observation, strict=True))[:MOST_SHOWN]
+def _why(bound: Mapping[str, Any]) -> str:
+    """Why decisions are on the review page."""
+    if not bound:
+        return "No bound on confidence is calibrated now; what waits is from an earlier one."
+    if bound["threshold"] is None:
+        error = percent(bound["error"])
+        return f"No bound on confidence keeps wrong decisions at {error}, so a person sees all, however confident."
+    confidence = html_page.number(bound["threshold"], 3)
+    return f"These decisions have no confidence above the calibrated bound, {confidence}."
 
 
 def _choices(review: Review, names: Sequence[str]) -> list[tuple[int, str]]:

@@ -30,7 +30,7 @@ def serve_watch(
         InputError: a part or the address cannot be used.
     """
     with imports_of_extra("production", "the status page"):
-        from rl_eval.production.loop.versions import action_names, champion_features
+        from rl_eval.production.loop.versions import action_names, champion_observed
         from rl_eval.production.parts import open_parts
         from rl_eval.production.serving_cost import rate_of
         from rl_eval.production.watch.app import make_app
@@ -42,9 +42,9 @@ def serve_watch(
     listener = listening_socket(host, port)
     with contextlib.closing(listener), open_parts(config, create=False, create_registry=False) as parts:
         names = functools.cache(functools.partial(action_names, parts))  # a failure is not kept
-        features = functools.cache(functools.partial(champion_features, parts))
+        observed = functools.cache(functools.partial(champion_observed, parts))
         with contextlib.suppress(InputError):  # of a part that is away: the control loop does it later
             complete_overrides(parts)
-        app = GuardedApp(make_app(parts, names, features), access, lambda path, status, seconds: None, {})
+        app = GuardedApp(make_app(parts, names, observed), access, lambda path, status, seconds: None, {})
         show(f"{Url('http', host, listener.getsockname()[1])}  shows {config.name}; Ctrl-C ends it")
         return run_app(app, listener)

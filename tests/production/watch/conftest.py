@@ -13,6 +13,7 @@ from rl_eval.production.registry import Lineage
 from rl_eval.production.review import ReviewBound
 from rl_eval.production.review_queue import Review
 from rl_eval.production.watch.app import make_app
+from rl_eval.production.watch.observed import Observed
 from rl_eval.serving.security import Access, GuardedApp
 from tests.production.served import write_config
 
@@ -62,7 +63,10 @@ class Client:
 
     def __init__(self, parts):
         app = GuardedApp(
-            make_app(parts, lambda: NAMES, lambda: (HOSTILE, "size"), lambda: 2e9), Access(), lambda *_: None, {}
+            make_app(parts, lambda: NAMES, lambda: Observed((HOSTILE, "size")), lambda: 2e9),
+            Access(),
+            lambda *_: None,
+            {},
         )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8001")
         self.runner = asyncio.Runner()

@@ -17,7 +17,7 @@ from rl_eval.production.records import LoggedDecision
 from rl_eval.production.review import ReviewBound
 from rl_eval.production.review_queue import Review
 from rl_eval.production.store import UnavailableError
-from rl_eval.production.watch import pages
+from rl_eval.production.watch import observed
 from rl_eval.production.watch.figures import read_figures
 from rl_eval.production.watch.overrides import complete_overrides, record_override
 from tests.production.watch.conftest import NAMES
@@ -209,7 +209,7 @@ def test_the_review_page_shows_what_the_policy_observed_by_name_bounded_and_esca
     assert [name for name, _ in values][1:] == ["size", "2"]
     assert "&lt;script&gt;" in values[0][0]
     assert "<script" not in html
-    assert html[html.index("d-4") :].count("<dt>") == pages.MOST_SHOWN
+    assert html[html.index("d-4") :].count("<dt>") == observed.MOST_SHOWN
     one = client.get("/review", params={"decision_id": "d-3"}).json()
     assert one["observation"] == [0.25, -1.5, 77.0]
     assert len(client.get("/review", params={"decision_id": "d-4"}).json()["observation"]) == 1_000
