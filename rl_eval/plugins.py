@@ -32,7 +32,8 @@ def import_plugins(names: Sequence[str], folder: Path) -> None:
     """
     missing = not_imported(names)
     folders = list(dict.fromkeys([str(folder.resolve()), str(Path.cwd())]))
-    sys.path += [place for place in folders if missing and place not in sys.path]
+    if missing:
+        search_also(folders)
     for name in missing:
         try:
             importlib.import_module(name)
@@ -47,6 +48,19 @@ def import_plugins(names: Sequence[str], folder: Path) -> None:
                 f"the plugin {name!r} cannot be imported: {reason} ({last.filename}:{last.lineno})"
             ) from error
         _imported.add(name)
+
+
+def search_also(folders: Sequence[str]) -> None:
+    """Look for modules in some folders, after all other places."""
+    sys.path += [place for place in folders if place not in sys.path]
+
+
+def hint_on_path(module: str, error: Exception) -> str:
+    """Where a module is looked for, in brackets; empty if something else than its absence is the cause of an error."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not missing or missing.partition(".")[0] != module.partition(".")[0]:
+        return ""
+    return " (`python -m pytest` finds modules in the folder it runs in, plain `pytest` does not)"
 
 
 def require_plugins(names: Sequence[str], folder: Path, named_by: str, *, trust: bool) -> None:

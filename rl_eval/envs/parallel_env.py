@@ -11,6 +11,7 @@ from gymnasium.envs.registration import EnvSpec
 from rl_eval.envs.space_values import blank
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
+from rl_eval.plugins import hint_on_path
 
 PREFIX = "pettingzoo:"
 
@@ -52,7 +53,7 @@ class ParallelAsOne(gym.Env):
             self._parallel = make(**({"render_mode": render_mode} if render_mode else {}), **kwargs)
         except Exception as error:  # foreign code raises anything
             line = " ".join(str(error).split())[:300] or type(error).__name__
-            raise InputError(f"{shown} cannot be made: {line}") from error
+            raise InputError(f"{shown} cannot be made: {line}{hint_on_path(module, error)}") from error
         if not isinstance(self._parallel, pettingzoo.ParallelEnv):
             raise InputError(f"{shown} made {type(self._parallel).__name__}: it must be a pettingzoo.ParallelEnv")
         self.render_mode = render_mode

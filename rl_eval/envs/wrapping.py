@@ -10,6 +10,7 @@ import gymnasium as gym
 
 from rl_eval.envs.returned_values import name_of
 from rl_eval.errors import InputError, nearest
+from rl_eval.plugins import hint_on_path
 
 NamedWrapper = tuple[str, dict[str, Any]]
 
@@ -52,4 +53,5 @@ def _wrapper(name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:  # foreign code raises anything
-        raise InputError(f"env.wrappers: {name!r} cannot be imported: {' '.join(str(error).split())[:300]}") from error
+        reason = f"{' '.join(str(error).split())[:300]}{hint_on_path(module, error)}"
+        raise InputError(f"env.wrappers: {name!r} cannot be imported: {reason}") from error

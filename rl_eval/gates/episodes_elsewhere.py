@@ -22,7 +22,7 @@ from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.gates.suite import JudgedPart
 from rl_eval.launchers import Launcher, Task, WorkerLostError
-from rl_eval.plugins import import_plugins, imported_plugins
+from rl_eval.plugins import import_plugins, imported_plugins, search_also
 from rl_eval.rollout import EnvironmentFailure, Episodes, PolicyFailure, play
 
 CHUNKS_OF_SLOT = 8  # so that no worker waits long for the last one
@@ -115,6 +115,8 @@ def _result(launcher: Launcher, task: Task, future: Future[Episodes]) -> Episode
 def play_chunk(asked: dict[str, Any], seeds: list[int], first: int) -> Episodes:
     """In a worker: consecutive episodes; `first` is the position of the first one among all of the suite."""
     try:
+        if asked["trust"]:
+            search_also([str(Path(asked["folder"]).resolve())])
         import_plugins(asked["plugins"], Path(asked["folder"]))
         acting, vector = _player(_Request(asked), len(seeds))
         return play(vector, acting, seeds=seeds, order=asked["order"], first=first)

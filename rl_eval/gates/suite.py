@@ -17,7 +17,7 @@ from rl_eval.gates.criterion import Criterion, read_criterion
 from rl_eval.gates.needs import known_needs
 from rl_eval.gates.suite_format import FIELDS, SuiteSpec
 from rl_eval.gates.yaml_document import YamlDocument
-from rl_eval.plugins import require_plugins
+from rl_eval.plugins import require_plugins, search_also
 from rl_eval.seeding import gate_seed
 
 JudgedPart = Literal["test", "validation"]
@@ -93,6 +93,8 @@ def parse_suite(text: str, path: Path, label: str) -> Suite:
 
 def _checked(document: YamlDocument, path: Path, label: str, trust: bool) -> Suite:
     spec = _spec(document)
+    if trust:  # policies and environments may be next to the suite too
+        search_also([str(path.parent.resolve())])
     try:
         require_plugins(spec.plugins, path.parent, "the suite", trust=trust)
     except InputError as error:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_eval.envs.space_values import batch
 from rl_eval.errors import InputError
+from rl_eval.plugins import hint_on_path
 from rl_eval.policy._actions import checked_actions
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
@@ -91,11 +92,8 @@ class PythonSource(Source):
                 if isinstance(value, type) or (callable(value) and _parameters(value) == {"seed"}):
                     value = value(seed=seed) if "seed" in _parameters(value) else value()
         except Exception as error:  # foreign code raises anything
-            hint = ""
-            missing = error.name if isinstance(error, ModuleNotFoundError) else None
-            if missing and module.split(".")[0] == missing.split(".")[0]:
-                hint = " (`python -m pytest` finds modules in the folder it runs in, plain `pytest` does not)"
-            raise InputError(f"policy {spec!r} cannot be loaded: {' '.join(str(error).split())}{hint}") from error
+            reason = f"{' '.join(str(error).split())}{hint_on_path(module, error)}"
+            raise InputError(f"policy {spec!r} cannot be loaded: {reason}") from error
         function = value.act if hasattr(value, "act") else value
         if not callable(function):
             raise InputError(f"policy {spec!r} names {type(value).__name__}, which cannot be called with observations")

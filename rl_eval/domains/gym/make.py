@@ -22,6 +22,7 @@ from rl_eval.envs.space_values import has_arrays
 from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError, nearest
 from rl_eval.extras import require_extra
+from rl_eval.plugins import hint_on_path
 
 # Pygame greets on the terminal, and SDL complains where there is no screen or loudspeaker.
 _QUIET = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
@@ -37,6 +38,7 @@ def _spec(config: Config) -> gym.envs.registration.EnvSpec:
         except Exception as error:  # foreign code raises anything
             raise InputError(
                 f"env.id={config.id!r}: the module {module!r} cannot be imported ({_line(error)})"
+                f"{hint_on_path(module, error)}"
             ) from error
     try:
         return gym.spec(env_id)
