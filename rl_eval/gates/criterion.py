@@ -94,6 +94,8 @@ def read_criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name
     bounds = criterion.bounds or evidence_bounds(spec, base or metric, env)
     if criterion.bounds is not None and (metric.variable is None or metric.name in RATIO_METRICS):
         raise document.error((*path, "bounds"), f"{metric.name} is not a mean of values with bounds: remove it")
+    if criterion.missing is not None:
+        _check_missing(document, (*path, "missing"), criterion, base or metric, bounds)
     if criterion.factor is not None and bounds is not None and bounds[0] < 0:
         raise document.error(
             (*path, "factor"),
@@ -114,6 +116,24 @@ def read_criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name
         unit = metric.unit
     bounds = None if metric.name in RATIO_METRICS else bounds
     return Criterion(name, criterion, metric, document.line(path), unit, bounds, base)
+
+
+def _check_missing(
+    document: YamlDocument,
+    path: Sequence[str],
+    criterion: CriterionSpec,
+    metric: Metric,
+    bounds: tuple[float, float] | None,
+) -> None:
+    """Whether the metric is a mean of values of which some can be missing."""
+    if metric.variable is None or metric.name in RATIO_METRICS or metric.undefined_units:
+        why = "is not a mean of values of single units"
+        why = "leaves out units without a value" if metric.undefined_units else why
+        raise document.error(path, f"{metric.name} {why}: remove it")
+    if criterion.missing == "worst" and bounds is None:
+        raise document.error(path, f"the worst value of {metric.name} is not known: set bounds, or missing: ignore")
+    if criterion.missing == "worst" and metric.name != criterion.metric and not str(criterion.metric).endswith("_mean"):
+        raise document.error(path, f"no value is the worst for {criterion.metric}: set missing: ignore")
 
 
 def _finds_nothing(document: YamlDocument, path: Sequence[str], name: str) -> CriterionSpec:

@@ -10,6 +10,7 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import number, times
 from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.episode_buffer import EpisodeBuffer
+from rl_eval.gates.missing_values import plain_value
 from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import CriterionVerdict
@@ -100,6 +101,7 @@ def reference_policies(environment: SuiteEnvironment, criterion: Criterion) -> l
 
 def reference_values(
     environment: SuiteEnvironment,
+    criterion: Criterion,
     metric: Metric,
     references: Iterable[str],
     episodes: int,
@@ -114,7 +116,7 @@ def reference_values(
     for spec in references:
         try:
             played = environment.reference(spec, under).between(0, episodes)
-            values[spec] = float(metric.compute(played, environment.config))
+            values[spec], _ = plain_value(criterion, metric, played, environment.config)
         except InputError as error:
             raise InputError(f"the reference {spec}: {error}") from error
     return values

@@ -10,6 +10,7 @@ from rl_eval.formatting import number, quantity
 from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.criterion_check import CriterionCheck, describe_reference, reference_policies, reference_values
 from rl_eval.gates.episode_buffer import EpisodeBuffer
+from rl_eval.gates.missing_values import missing_note, plain_value
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_estimate
 from rl_eval.gates.worst_episodes import worst_episodes
@@ -46,14 +47,18 @@ class EstimateCheck(CriterionCheck):
         episodes = buffer.between(0, self.episodes)
         units = len(episodes.episode) if self._metric.unit == "case" else len(episodes)
         self.blank = replace(self.blank, units=units, units_max=units)
-        self.value = float(self._metric.compute(episodes, self._environment.config))
-        over = f" over {quantity(units, self._metric.unit)}"
+        self.value, missing = plain_value(self._criterion, self._metric, episodes, self._environment.config)
+        if self._criterion.spec.missing == "ignore":
+            self.blank = replace(self.blank, units=units - missing)
+        over = f" over {quantity(self.blank.units or 0, self._metric.unit)}"
         if self._criterion.spec.better_than is not None:
             references = reference_policies(self._environment, self._criterion)
             self.verdict = self._against(references, self.value, over)
         elif self.blank.threshold is not None:
             self.verdict = decide_by_estimate(self.blank, self.value, self.blank.threshold, over)
         if self.verdict is not None and self._metric.kind == "task":
+            note = missing_note(self._criterion, missing, units)
+            self.verdict = replace(self.verdict, detail=self.verdict.detail + note)
             worst = worst_episodes(self._metric, episodes, self._environment.config, self.verdict.direction)
             self.verdict = replace(self.verdict, worst=worst)
 
@@ -61,7 +66,9 @@ class EstimateCheck(CriterionCheck):
         raise InputError(f"fewer than {self.episodes} episodes were played")
 
     def _against(self, references: Sequence[str], value: float, over: str) -> CriterionVerdict:
-        values = reference_values(self._environment, self._metric, references, self.episodes, self.under)
+        values = reference_values(
+            self._environment, self._criterion, self._metric, references, self.episodes, self.under
+        )
         sign, factor = DIRECTION_SIGNS[self.blank.direction], self.blank.factor
         margin = self._criterion.spec.margin or 0.0
         best = max(values, key=lambda spec: sign * values[spec])

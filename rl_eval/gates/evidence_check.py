@@ -12,6 +12,7 @@ from rl_eval.errors import InputError
 from rl_eval.evidence import (
     RATIO_METRICS,
     CaseMeanTest,
+    EvidenceResult,
     MeanTest,
     PairedTest,
     RatioTest,
@@ -27,6 +28,7 @@ from rl_eval.gates.compared import MAX_UNITS, PlayedUnits
 from rl_eval.gates.criterion import Criterion
 from rl_eval.gates.criterion_check import CriterionCheck, reference_policies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
+from rl_eval.gates.missing_values import filled, missing_note
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_evidence
 from rl_eval.gates.worst_episodes import worst_episodes
@@ -76,6 +78,9 @@ class EvidenceCheck(CriterionCheck):
         self._tests = {reference: self.new_test() for reference in self.references or [""]}
         self._units: list[np.ndarray] = []  # the variable of each unit, for the tests on the order of play
         self._keeps_values = self._metric.name not in RATIO_METRICS and self._metric.unit == "episode"
+        self._valued: dict[str, list[np.ndarray]] = {reference: [] for reference in self._tests}  # bool for each unit
+        self._missing = dict.fromkeys(["", *self._tests], 0)  # values that each policy lacks
+        self._asked = 0  # values of the policy, those that are missing too
         self._seeds: list[int] = []
         self._values: list[float | None] = []
 
@@ -136,16 +141,18 @@ class EvidenceCheck(CriterionCheck):
     def _add(self, episodes: Episodes, start: int, stop: int) -> None:
         if not self._by_case and not len(episodes):
             return
-        policy = self._per_unit(episodes)
+        policy = self._per_unit(episodes, "")
         for reference, test in self._tests.items():
             if not reference:
                 test.extend(*policy)  # type: ignore[attr-defined]
+                self._valued[reference].append(self._has_value(policy))
                 continue
             of_reference = self._of_reference(reference, episodes, start, stop)
             if isinstance(test, CaseMeanTest):
                 test.extend(policy[0] - self._factor * of_reference[0], policy[1])
             else:
                 test.extend(*policy, *of_reference)  # type: ignore[attr-defined]
+            self._valued[reference].append(self._has_value(policy) & self._has_value(of_reference))
         self._units.append(self._variable(policy))
         if self._keeps_values and len(policy) == 1:
             self._seeds += [int(seed) for seed in episodes.seeds]
@@ -155,14 +162,26 @@ class EvidenceCheck(CriterionCheck):
         """What a test takes of a reference, on the episodes of the policy."""
         try:
             other = self._environment.reference(reference, self.under).between(start, stop)
-            values = self._per_unit(other)
+            values = self._per_unit(other, reference)
         except InputError as error:
             raise InputError(f"the reference {reference}: {error}") from error
         if self._metric.unit == "case" and not np.array_equal(other.lengths, episodes.lengths):
             raise InputError(f"{reference} and the policy saw different numbers of cases: set by: estimate")
         return values
 
-    def _per_unit(self, episodes: Episodes) -> tuple[Any, ...]:
+    def _has_value(self, values: tuple[Any, ...]) -> np.ndarray:
+        """`[n]` whether each unit counts; only for metrics whose values can be missing it can be false."""
+        if self._criterion.spec.missing != "ignore":
+            return np.ones(0, bool)
+        return ~np.isnan(values[0]) if len(values) == 1 else values[1] > 0
+
+    def _filled(self, values: np.ndarray, policy: str) -> np.ndarray:
+        """The values after `missing:` of the criterion; of the reference of that name, or of the judged policy."""
+        self._missing[policy] += int(np.isnan(values).sum())
+        self._asked += 0 if policy else len(values)
+        return filled(self._criterion, self._metric, values, self._asked)
+
+    def _per_unit(self, episodes: Episodes, policy: str) -> tuple[Any, ...]:
         """What a test takes of one policy: counts, sums and cases, or values; one per unit."""
         episode = np.arange(len(episodes.episode)) if self._by_case else episodes.episode
         weights = None if self.copies is None else self.copies.weights(episodes)
@@ -171,12 +190,14 @@ class EvidenceCheck(CriterionCheck):
             outcome = episodes.outcome
             return (count_cases(self._metric.name, outcome["label"], outcome["flagged"], episode, weights, count),)
         values = np.asarray(self._metric.variable(episodes, self._environment.config), np.float64)  # type: ignore[misc]
+        values = self._filled(values, policy)
         if self._clipped:
             values = np.clip(values, self._low, self._high)
         if self._metric.unit != "case":
             return (values,)
         if weights is None:
             weights = np.ones(len(values))
+        weights, values = np.where(np.isnan(values), 0, weights), np.nan_to_num(values)
         sums = np.bincount(episode, weights=values * weights, minlength=count)
         return sums, np.bincount(episode, weights=weights, minlength=count)
 
@@ -210,11 +231,34 @@ class EvidenceCheck(CriterionCheck):
         change = change_in_play(np.concatenate(self._units), self._environment.suite.gate_seed)
         used_up = self._environment.plays_whole_set and self._used >= self.episodes
         verdict = decide_by_evidence(
-            blank, test.result, test.theta, history=test.history, change=change, used_up=used_up
+            blank,
+            self._counted(reference, test.result),
+            test.theta,
+            history=test.history,
+            change=change,
+            used_up=used_up,
         )
-        detail = verdict.detail + self._copies_note(compared=bool(reference)) + self._groups_note(reference)
+        detail = verdict.detail + self._missing_note(reference)
+        detail += self._copies_note(compared=bool(reference)) + self._groups_note(reference)
         played = PlayedUnits(tuple(self._seeds[:MAX_UNITS]), tuple(self._values[:MAX_UNITS])) if self._values else None
         return replace(verdict, metric=self.blank.metric, detail=detail, played=played)
+
+    def _counted(self, reference: str, result: EvidenceResult) -> EvidenceResult:
+        """The result, where units without a value that the suite ignores do not count as played."""
+        if self._criterion.spec.missing != "ignore":
+            return result
+        valued = np.cumsum(np.concatenate(self._valued[reference]))
+        at = None if result.decided_at is None else int(valued[result.decided_at - 1])
+        return replace(result, units=int(valued[-1]), decided_at=at)
+
+    def _missing_note(self, reference: str) -> str:
+        if self._criterion.spec.missing == "ignore":
+            valued = np.concatenate(self._valued[reference])
+            return missing_note(self._criterion, int((~valued).sum()), len(valued))
+        note = missing_note(self._criterion, self._missing[""], self._asked)
+        if reference:
+            note += missing_note(self._criterion, self._missing[reference], self._asked, f" of {reference}")
+        return note
 
     def _copies_note(self, *, compared: bool) -> str:
         """How many cases are distinct, and the figure over all rows."""

@@ -37,4 +37,5 @@ class RecordedReferenceCheck(EvidenceCheck):
             self.verdict = replace(self.verdict, detail=self.verdict.detail + note)
 
     def _of_reference(self, reference: str, episodes: Episodes, start: int, stop: int) -> tuple[Any, ...]:
-        return (np.array([self._recorded[int(seed)] for seed in episodes.seeds]),)
+        values = np.array([self._recorded[int(seed)] for seed in episodes.seeds], np.float64)
+        return (self._filled(values, reference),)

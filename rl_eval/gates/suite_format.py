@@ -117,6 +117,13 @@ class CriterionSpec(_Strict):
         description="lowest and highest value of an episode; default: those of the metric, for returns "
         "episodes.return_bounds",
     )
+    missing: Literal["worst", "ignore"] | None = Field(
+        None,
+        description="what an episode or case without a value counts as, such as one that ends without the fact. worst: "
+        "the worst of its bounds, for the policy and for those of better_than; ignore: nothing, and the verdict says "
+        "how many; default: it is an error. A metric that is undefined for some units by its definition, such as apfd "
+        "of a cycle without failures, leaves them out",
+    )
     by: Literal["estimate", "evidence"] = Field(
         "evidence",
         description="evidence, the default if the metric allows it: decide when the error is at most alpha; estimate: "

@@ -43,6 +43,8 @@ class Metric:
         seeds: for kind `run`, whether the runs must share their seed or differ in it.
         variable: `(episodes, env_config) -> [units]`, where the metric is the mean of a bounded variable over
             its units, NaN if it is undefined: which evidence uses.
+        undefined_units: whether its definition gives some units no value, such as APFD of a cycle without failures; for
+            other metrics a unit without one is an error, unless the suite says `missing:`.
         bounds: `(env_config) -> (low, high)` of that variable, None if the environment does not know them;
             without `bounds`, a suite must declare them.
         groups: `(episodes, env_config) -> name -> bool [units]`, groups of units whose means a verdict shows too.
@@ -61,6 +63,7 @@ class Metric:
     base: str | None = None
     seeds: Literal["same", "different"] | None = None
     variable: Callable[..., Any] | None = None
+    undefined_units: bool = False
     bounds: Callable[[Any], tuple[float, float] | None] | None = None
     groups: Callable[..., Any] | None = None
     statistic: Literal["mean", "variance", "std"] | None = None

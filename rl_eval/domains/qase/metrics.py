@@ -36,27 +36,53 @@ _apfdc = _of_cycles("apfdc")
 _napfd = _of_cycles("napfd")
 
 
-@metric("task", needs=("apfd", "cycle_end"), better="higher", variable=_apfd, bounds=lambda config: _BOUNDS)
+@metric(
+    "task",
+    needs=("apfd", "cycle_end"),
+    better="higher",
+    variable=_apfd,
+    undefined_units=True,
+    bounds=lambda config: _BOUNDS,
+)
 def apfd(episodes: Episodes, config: Any) -> float:
     """Mean over cycles of the average percentage of faults detected; .5 is chance, ties count their mean rank."""
     return _mean(_apfd(episodes, config), "apfd", "has a failure")
 
 
 @metric(
-    "task", needs=("apfd_unseen", "cycle_end"), better="higher", variable=_apfd_unseen, bounds=lambda config: _BOUNDS
+    "task",
+    needs=("apfd_unseen", "cycle_end"),
+    better="higher",
+    variable=_apfd_unseen,
+    undefined_units=True,
+    bounds=lambda config: _BOUNDS,
 )
 def apfd_unseen(episodes: Episodes, config: Any) -> float:
     """APFD among the cases of a cycle that are not in training; only the order among them counts."""
     return _mean(_apfd_unseen(episodes, config), "apfd_unseen", "has a failure of a case that is not in training")
 
 
-@metric("task", needs=("apfdc", "cycle_end"), better="higher", variable=_apfdc, bounds=lambda config: _BOUNDS)
+@metric(
+    "task",
+    needs=("apfdc", "cycle_end"),
+    better="higher",
+    variable=_apfdc,
+    undefined_units=True,
+    bounds=lambda config: _BOUNDS,
+)
 def apfdc(episodes: Episodes, config: Any) -> float:
     """APFD by time instead of by cases: mean share of a cycle's time that is left when a failing case is half done."""
     return _mean(_apfdc(episodes, config), "apfdc", "has a failure")
 
 
-@metric("task", needs=("napfd", "cycle_end"), better="higher", variable=_napfd, bounds=lambda config: _BOUNDS)
+@metric(
+    "task",
+    needs=("napfd", "cycle_end"),
+    better="higher",
+    variable=_napfd,
+    undefined_units=True,
+    bounds=lambda config: _BOUNDS,
+)
 def napfd(episodes: Episodes, config: Any) -> float:
     """APFD under the environment's time budget: failures that did not run count as not detected."""
     return _mean(_napfd(episodes, config), "napfd", "has a failure")
@@ -78,7 +104,14 @@ def _bugs_found(episodes: Episodes, config: Any) -> np.ndarray:
     return np.divide(detected, bugs, out=np.full(len(bugs), np.nan), where=bugs > 0)
 
 
-@metric("task", needs=("bugs", "bugs_found"), better="higher", variable=_bugs_found, bounds=lambda config: _BOUNDS)
+@metric(
+    "task",
+    needs=("bugs", "bugs_found"),
+    better="higher",
+    variable=_bugs_found,
+    undefined_units=True,
+    bounds=lambda config: _BOUNDS,
+)
 def bugs_found(episodes: Episodes, config: Any) -> float:
     """Mean over builds of the share of seeded bugs found within the environment's time budget."""
     return _mean(_bugs_found(episodes, config), "bugs_found", "is of a build with seeded bugs, as env.mode=live has")

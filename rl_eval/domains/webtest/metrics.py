@@ -30,7 +30,9 @@ def _share_found(episodes: Episodes, config: Any) -> np.ndarray:
 _NEEDS = ("defects", "defects_found", "episode_end")
 
 
-@metric("task", needs=_NEEDS, better="higher", variable=_share_found, bounds=lambda config: (0.0, 1.0))
+@metric(
+    "task", needs=_NEEDS, better="higher", variable=_share_found, undefined_units=True, bounds=lambda config: (0.0, 1.0)
+)
 def defects_found(episodes: Episodes, config: Any) -> float:
     """Mean over builds of the share of their seeded defects that were found."""
     return _mean(_share_found(episodes, config), "seeded defect")
