@@ -24,10 +24,11 @@ from rl_eval.gates.played_elsewhere import PlayedEnvironment, unchecked_items
 from rl_eval.gates.premises import assumptions, with_premises
 from rl_eval.gates.release import unable_to_compare
 from rl_eval.gates.replay import replay_note
+from rl_eval.gates.same_episodes import ONE_EPISODE, SAME_IN_EACH_COPY, copies_play_the_same, is_one_episode
 from rl_eval.gates.selection import BarePolicy, PlayedEpisodes, Selection
 from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_data import as_the_suite_names_it
-from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironments
+from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironment, SuiteEnvironments
 from rl_eval.gates.training_commands import train_command
 from rl_eval.gates.verdict import (
     CriterionVerdict,
@@ -186,6 +187,7 @@ class PlayedRun:
         verdicts: task criterion -> its verdict.
         values: metric that a criterion over runs aggregates -> its value, or why there is none.
         note: what to add to each verdict.
+        repeats: whether the episodes are the same in each copy, so that PASS cannot be claimed.
         against_labels: what to add to those that read labels and are not a PASS.
     """
 
@@ -193,6 +195,7 @@ class PlayedRun:
     verdicts: dict[str, CriterionVerdict] = field(default_factory=dict)
     values: dict[str, float | str] = field(default_factory=dict)
     note: str = ""
+    repeats: bool = False
     against_labels: str = ""
 
 
@@ -208,17 +211,21 @@ def _play(suite: Suite, run: Run | BarePolicy, environment_of: Callable[[Run | B
         bases = {c.base.name: EstimateCheck(environment, c, c.base) for c in suite.criteria if c.base is not None}
         label = run.path.name if isinstance(run, Run) else run.path
         spec, label, to_check = str(run.path), f"{suite.name}: {label}", [*checks.values(), *bases.values()]
-        played, note = play_criteria(environment, spec, label, to_check), ""
+        played, note, repeats = play_criteria(environment, spec, label, to_check), "", False
         against_labels = "" if played is None else opposite_labels_note(played)
-        if played is not None and not policy.is_seeded(spec):
+        if played is not None and isinstance(environment, SuiteEnvironment) and environment.is_endless:
+            repeats = copies_play_the_same(environment, spec, label, played)
+            note = SAME_IN_EACH_COPY if repeats else ONE_EPISODE if is_one_episode(played) else ""
+        if played is not None and not repeats and not policy.is_seeded(spec):
             most = max(check.episodes for check in to_check)
-            note = replay_note(environment, spec, label, played, most)
+            note += replay_note(environment, spec, label, played, most)
     except InputError as error:
         return PlayedRun(str(error))
     return PlayedRun(
         verdicts={name: check.finish() for name, check in checks.items()},
         values={name: check.finish().detail if check.value is None else check.value for name, check in bases.items()},
         note=note,
+        repeats=repeats,
         against_labels=against_labels,
     )
 
@@ -285,7 +292,8 @@ def _one_run(suite: Suite, criterion: Criterion, run: Run | BarePolicy, played: 
         verdict = played.verdicts[criterion.name]
         reads_labels = verdict.decision != "PASS" and "label" in metric.needs
         note = played.note + (played.against_labels if reads_labels else "")
-        return replace(verdict, run=str(run.path), detail=verdict.detail + note)
+        decision = "INCONCLUSIVE" if played.repeats and verdict.decision == "PASS" else verdict.decision
+        return replace(verdict, decision=decision, run=str(run.path), detail=verdict.detail + note)
     if isinstance(run, BarePolicy):
         reason = f"{metric.name} is read from a training run, but {run.path} is a policy without one"
         return replace(blank, detail=f"{reason}: name its run, or judge it by a suite without this criterion")

@@ -110,6 +110,11 @@ class SuiteEnvironment:
             raise InputError("no held-out episode is left to judge: set another gate_seed")
 
     @property
+    def is_endless(self) -> bool:
+        """Whether each seed makes an episode, rather than there being a finite set of them."""
+        return self._limit is None
+
+    @property
     def plays_whole_set(self) -> bool:
         """Whether the test set is finite and every episode of it may be played, so that `episodes.max` adds none."""
         most = self.suite.spec.episodes.max
