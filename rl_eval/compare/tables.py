@@ -107,8 +107,10 @@ def _tables(result: Comparison) -> Iterator[tuple[str, _FittedTable]]:
             _FittedTable(("key", *labels), settings[:MAX_SETTINGS], len(labels) + 1),
         )
     yield _score_title(result), _score_table(result)
-    if result.comparisons:
-        yield "candidate against baseline", _evidence_table(result)
+    if evidence := _evidence_rows(result):
+        level = f"{100 - 200 * result.alpha:g} %"
+        head = ("candidate", "of", "over", "estimate", level, "p worse", "p better")
+        yield "candidate against baseline", _FittedTable(head, evidence, 3)
     if result.verdicts:
         passes = [(name, *counts) for name, counts in result.verdicts.items()]
         yield "runs that pass", _FittedTable(("criterion", *labels), passes, 1)
@@ -163,7 +165,7 @@ def _score_table(result: Comparison) -> _FittedTable:
     return _FittedTable(("group", "", "runs", "mean", "IQM", "95 %", "lowest", "highest"), rows, 2)
 
 
-def _evidence_table(result: Comparison) -> _FittedTable:
+def _evidence_rows(result: Comparison) -> list[tuple[str, ...]]:
     rows = []
     for group, comparison in zip(result.groups[1:], result.comparisons, strict=True):
         wins, mean, episodes = comparison.wins, comparison.mean, comparison.over_episodes
@@ -177,8 +179,7 @@ def _evidence_table(result: Comparison) -> _FittedTable:
             claim = "these policies"
             units = f"{episodes.count:,} episodes"
             rows.append((group.label, claim, units, *_evidence(episodes.estimate, episodes, result)))
-    level = f"{100 - 200 * result.alpha:g} %"
-    return _FittedTable(("candidate", "of", "over", "estimate", level, "p worse", "p better"), rows, 3)
+    return rows
 
 
 def _estimate(interval: Interval | None) -> tuple[str, str]:

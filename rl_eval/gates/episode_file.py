@@ -167,6 +167,10 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
+        if not any(header):
+            return
+        if len(header) == 1 and (separator := next((sign for sign in ";\t|" if sign in header[0]), None)):
+            raise InputError(f"{path}:1: the columns are separated by {separator!r}: separate them by commas")
         if UNIT not in header or len(set(header)) < len(header):
             fault = "has no column 'unit'" if UNIT not in header else "names a column twice"
             raise InputError(f"{path}:1: the header {fault}: begin with a line such as unit,return")

@@ -108,6 +108,10 @@ def _header(file: Path, skip_lines: int) -> list[str]:
         raise InputError(f"{file} cannot be read as a table ({error})") from error
     if len(header) > MAX_COLUMNS or any(len(name) > MAX_NAME_LENGTH for name in header):
         raise InputError(f"{file} has more than {MAX_COLUMNS} columns, or names too long: it is not a table of metrics")
-    if not header or len(set(header)) < len(header):
-        raise InputError(f"{file} has no header, or a column twice: it is not a table of metrics")
+    if not any(header):
+        fault = "has no header" if file.stat().st_size else "is empty"
+        raise InputError(f"{file} {fault}: name a table of metrics, such as a metrics.csv")
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise InputError(f"{file} has a column twice, {twice!r}: it is not a table of metrics")
     return header

@@ -51,6 +51,16 @@ def compare(*paths, **options):
     return compare_runs([str(path) for path in paths], **options)
 
 
+def test_too_few_runs_for_a_claim_make_no_empty_table(tmp_path, capsys):
+    for name, learning_rate in (("slow", 1e-5), ("fast", 1e-3)):
+        for seed in SEEDS[:3]:
+            write_cleanrl(tmp_path / name, seed + np.zeros(EPISODES), seed=seed, learning_rate=learning_rate)
+    assert main(["compare", str(tmp_path / "slow"), str(tmp_path / "fast")]) == 0
+    output = capsys.readouterr().out
+    assert "UNDECIDED" in output
+    assert "candidate against baseline" not in output
+
+
 def test_runs_of_cleanrl_form_groups_by_their_settings(cleanrl, capsys):
     assert main(["compare", str(cleanrl / "slow"), str(cleanrl / "fast"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)

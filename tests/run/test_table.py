@@ -53,7 +53,8 @@ def test_lines_before_the_header_can_be_skipped(tmp_path):
     ("content", "message"),
     [
         ("a,a\n1,2\n", "a column twice"),
-        ("", "no header"),
+        ("", "is empty: name a table of metrics"),
+        ("\n1\n", "has no header"),
         (",".join(f"c{i}" for i in range(201)), "more than 200 columns"),
         ("x" * 201, "names too long"),
         (f"a\n{',' * (1 << 20)}x\n", "a line of more than 1 MiB"),
