@@ -46,10 +46,12 @@ def register(
     from rl_eval.production.loop.versions import register as register_policy
     from rl_eval.production.parts import open_parts
 
-    with open_parts(load_config(config), create=False) as parts:
+    with open_parts(load_config(config), create=False, with_queue=False) as parts:
         version, given = register_policy(parts, what, actor(), alias, reason)
-    ended = f" and is the {given}" if given else "; there is a challenger, so it has no alias"
-    terminal.print_line(f"{what} is version {version.number}, policy {version.lineage.policy}{ended}")
+    name = f"version {version.number}, policy {version.lineage.policy}"
+    alias_text = f"the {given}" if given else "without an alias, since there is a challenger"
+    registered_before = what == str(version.number)
+    terminal.print_line(f"{name}, is {alias_text}" if registered_before else f"{what} is {name}, and is {alias_text}")
 
 
 @production.command()

@@ -92,7 +92,7 @@ def _command(file: Path, event: Event, reason: str, version: int | None = None) 
         aliases = controller.registry.aliases()
         unlogged = bool(controller.unlogged)
     names = ", ".join(f"{alias} is version {number}" for alias, number in sorted(aliases.items()))
-    ended = f"; {row.outcome}" if (row.state == "idle" or event == "abort") and row.outcome else ""
+    ended = f"; {row.outcome}" if event in ("abort", "promote") and row.outcome else ""
     if unlogged:
         terminal.print_error(f"{audit_of(config).path} cannot be written, so this was not logged: make it writable")
     terminal.print_line(f"the roll-out is {row.state}; {names or 'no alias is set'}{ended}")

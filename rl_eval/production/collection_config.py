@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from rl_eval.net import LOOPBACK
-from rl_eval.production.section import Duration, Section, path_text
+from rl_eval.production.section import Duration, Section, duration_text, path_text
 
 RETENTION_S = 7 * 86_400.0  # the longest that anything of a person may be kept
 MAX_FEATURES = 1 << 16
@@ -103,6 +103,12 @@ class CollectConfig(Section):
     settings: dict[str, str] = {}
 
 
+def _retention(seconds: float) -> float:
+    if seconds > RETENTION_S:
+        raise ValueError(f"must be at most 7d, not {duration_text(seconds)}: nothing of a person is kept for longer")
+    return seconds
+
+
 class FieldRule(Section):
     """What happens to one feature of the observations before anything sees it.
 
@@ -133,7 +139,7 @@ class PrivacyConfig(Section):
 
     unit: Literal["hash", "drop"] = "hash"
     features: dict[FeatureName, FieldRule] = Field({}, max_length=MAX_FEATURES)
-    retention: Duration = Field(RETENTION_S, le=RETENTION_S)
+    retention: Annotated[Duration, AfterValidator(_retention)] = RETENTION_S
 
 
 class QualityConfig(Section):

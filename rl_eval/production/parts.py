@@ -13,7 +13,8 @@ from rl_eval.production.audit import AuditLog
 from rl_eval.production.canary.opening import audit_of, registry_of
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.keyed_store import open_store
-from rl_eval.production.queues import Queue, open_queue
+from rl_eval.production.queues import Queue, QueueError, open_queue
+from rl_eval.production.queues.later import LaterQueue
 from rl_eval.production.registry import Registry
 from rl_eval.production.store import Store
 
@@ -59,6 +60,7 @@ def open_parts(
     *,
     create: bool = True,
     create_registry: bool = True,
+    with_queue: bool = True,
 ) -> Iterator[Parts]:
     """Open all parts, and close them at the end.
 
@@ -66,6 +68,7 @@ def open_parts(
         clock, steady: those of `Parts`.
         create: whether a store and a queue that are missing are created.
         create_registry: the same of the registry.
+        with_queue: whether the queue is opened now, and has to be one that can be used; else once it is used.
 
     Raises:
         InputError: the folder cannot be created, or a part cannot be opened.
@@ -78,6 +81,12 @@ def open_parts(
             raise InputError(f"{folder} cannot be created ({error.strerror}): change `folder` in the config") from error
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(open_store(config, create)))
-        queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder, create)))
+        queue: Queue
+        if with_queue:
+            queue = open_queue(config.collect, folder, create)
+        else:
+            unopened = QueueError(f"{config.collect.queue} is not open yet: try again")
+            queue = LaterQueue(lambda: open_queue(config.collect, folder, create), unopened)
+        stack.callback(queue.close)
         registry = stack.enter_context(contextlib.closing(registry_of(config, clock, create_registry)))
         yield Parts(config, store, queue, registry, audit_of(config, clock), clock, steady)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 MAX_SECONDS = 10 * 365 * 86_400.0
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
@@ -26,11 +26,23 @@ def seconds(value: Any) -> float:
         ValueError: it is something else.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return _possible(float(value))
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a number of seconds, or a duration such as 90s, 15m, 24h or 7d")
-    return float(match[1]) * _UNITS[match[2]]
+    return _possible(float(match[1]) * _UNITS[match[2]])
+
+
+def _possible(duration: float) -> float:
+    if not 0 < duration <= MAX_SECONDS:
+        raise ValueError(f"must be above 0s and at most {duration_text(MAX_SECONDS)}, not {duration_text(duration)}")
+    return duration
+
+
+def duration_text(duration: float) -> str:
+    """As a config may have it: `90s`, `24h`, `7d`; the largest unit that it is a whole number of."""
+    unit = next((unit for unit in ("d", "h", "min") if duration and duration % _UNITS[unit] == 0), "s")
+    return f"{duration / _UNITS[unit]:g}{unit}"
 
 
 def path_text(text: str) -> str:
@@ -48,4 +60,4 @@ def path_text(text: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(path_text)]
-Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Duration = Annotated[float, BeforeValidator(seconds)]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rl_eval.cost import Cost, Rate, chosen_machine, read_prices
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, nearest
+from rl_eval.formatting import brief
 from rl_eval.production.canary.calls import Documents, read_reports, report
 from rl_eval.production.collection_config import ServeConfig
 
@@ -45,10 +46,26 @@ def rate_of(config: ServeConfig) -> Rate:
     Raises:
         InputError: the price list has no such row.
     """
-    try:
-        return replace(chosen_machine(read_prices(), config.machine, None), share=config.share)
-    except InputError as error:
-        raise InputError(f"serve.machine: {error}") from error
+    return replace(rate_of_machine(config.machine, "serve.machine"), share=config.share)
+
+
+def rate_of_machine(machine: str | None, key: str) -> Rate:
+    """The rate of a machine that a production config names; unknown where it names none.
+
+    Args:
+        key: of the config.
+
+    Raises:
+        InputError: the price list has no such row.
+    """
+    prices = read_prices()
+    if machine is not None and machine not in prices.rates:
+        names = list(prices.rates)
+        raise InputError(
+            f"{key}: {brief(machine, 60)!r} is not in the price list: {nearest(machine, names)}give one of "
+            f"{', '.join(names)}, or leave {key} out, and no cost is shown"
+        )
+    return chosen_machine(prices, machine, None)
 
 
 def report_served(store: Documents, server: str, served: Served) -> bool:

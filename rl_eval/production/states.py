@@ -79,13 +79,25 @@ def _advice(state: State, event: Event) -> str:
     possible = [_COMMANDS[one] for one in TABLE[state] if one in _COMMANDS]
     if not possible:
         return "wait until its aliases have changed"
-    why = "nothing is paused or pinned; " if event in ("resume", "unpin") else ""
+    names = list(dict.fromkeys(f"`{command}`" for command in possible))
+    listed = f"{', '.join(names[:-1])} and {names[-1]} are" if len(names) > 1 else f"{names[0]} is"
+    return f"{_why(state, event)}; {listed} possible now"
+
+
+def _why(state: State, event: Event) -> str:
+    """Why a person's command is refused."""
+    if event in ("resume", "unpin"):
+        return "nothing is paused or pinned"
     if event == "abort":
-        why = (
+        return (
             "no version is the challenger; `rl-eval production pin CONFIG VERSION --reason ...` and then `resume` make "
-            "an earlier version the champion again; "
+            "an earlier version the champion again"
         )
-    return f"{why}possible now: {', '.join(dict.fromkeys(possible))}"
+    if event == "promote" and state == "idle":
+        return "no version is the challenger"
+    return {"idle": "no roll-out runs", "paused": "it is paused already", "pinned": "a version is pinned"}.get(
+        state, "the roll-out goes on"
+    )
 
 
 def table_text() -> str:

@@ -34,9 +34,21 @@ def test_every_command_of_the_deployment_exists():
     ]
     named = {d["spec"]["template"]["spec"]["containers"][0]["args"][0] for d in manifests}
     named |= {service["command"][0] for service in OURS.values()}
-    named |= set(re.findall(r"run --rm \w+ (\w+)", (DEPLOY / "compose.yaml").read_text()))
+    named |= set(re.findall(r"run --rm .*?(\w+) /etc/", (DEPLOY / "compose.yaml").read_text()))
     assert named
     assert named <= commands()
+
+
+def test_the_first_champion_of_compose_is_a_mounted_run():
+    text = (DEPLOY / "compose.yaml").read_text()
+    (source, mounted, service, config, run) = re.search(
+        r'run --rm --volume "\$PWD/(\S+):(/\S+):ro" (\w+) register (\S+) (\S+)$', text, re.MULTILINE
+    ).groups()
+    assert run == mounted
+    assert source.startswith("../outputs/")  # from the folder of the file, as its commands are
+    assert f"./production.yaml:{config}:ro" in OURS[service]["volumes"]
+    assert "data:/data" in OURS[service]["volumes"]  # the registry
+    assert load_config(DEPLOY / "production.yaml").folder == "/data"
 
 
 def test_the_image_runs_as_another_user_than_root():

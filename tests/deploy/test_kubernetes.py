@@ -103,6 +103,19 @@ def test_the_owners_key_is_a_mounted_secret_where_the_config_names_it():
         assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
 
 
+def test_the_first_champion_is_registered_in_a_process_that_has_registry_key_and_config():
+    text = (FOLDER / "kustomization.yaml").read_text()
+    names = set(re.findall(r"kubectl -n (\S+) exec", text))
+    assert names == {KUSTOMIZATION["namespace"]}
+    (process,) = set(re.findall(r"exec (?:-i )?deploy/(\w+) --", text))
+    (config, run) = re.search(r"rl-eval production register (\S+) (\S+)$", text, re.MULTILINE).groups()
+    assert set(re.findall(r"/data/\w+", text)) == {run}
+    mounts = {mount["mountPath"]: mount.get("readOnly", False) for mount in container(process)["volumeMounts"]}
+    assert (mounts["/data"], mounts[OWNER]) == (False, True)
+    assert str(Path(config).parent) in mounts
+    assert Path(config).name in KUSTOMIZATION["configMapGenerator"][0]["files"]
+
+
 def test_selectors_find_their_pods():
     for name, deployment in DEPLOYMENTS.items():
         assert selects(deployment["spec"]["selector"], deployment["spec"]["template"]["metadata"]["labels"]), name

@@ -45,7 +45,9 @@ def test_durations(tmp_path, text, expected):
         ("agent: ppo\n", "is not a production config: name a production config"),
         ("name: a\nquue: 1\n", "quue: there is no such key: allowed are name"),
         ("name: a\ncollect:\n  stoer: x\n", "collect.stoer: there is no such key: did you mean 'store'?"),
-        ("name: a\nprivacy:\n  retention: 8d\n", "privacy.retention: must be less than or equal to 604800"),
+        ("name: a\nprivacy:\n  retention: 8d\n", "privacy.retention: must be at most 7d, not 8d: nothing of"),
+        ("name: a\nserve: {follow: 0}\n", "serve.follow: must be above 0s and at most 3650d, not 0s"),
+        ("name: a\nserve: {follow: .nan}\n", "serve.follow: must be above 0s and at most 3650d, not nans"),
         ("name: a\nprivacy:\n  retention: soon\n", "a duration such as 90s"),
         ("name: a\nprivacy:\n  features:\n    x: {action: coarsen}\n", "step belongs to action: coarsen"),
         ("name: a\ncollect:\n  store: postgresql://me:secret@host/db\n", "must hold no password"),
@@ -150,7 +152,9 @@ def test_check_prints_what_is_configured(tmp_path, capsys):
         ("loop: {reference: {name: absent}}", "loop.reference: "),
         ("loop: {reference: {name: threat, train_flows: -3}}", "loop.reference.train_flows=-3 is not valid: "),
         ("loop: {reference: {}}", "loop.reference.id: "),
-        ("loop: {machine: absent}", "loop.machine: "),
+        ("loop: {machine: absent}", "or leave loop.machine out, and no cost is shown"),
+        ("serve: {machine: owned}", "serve.machine: 'owned' is not in the price list: "),
+        ("registry: {key_file: nope.key}", "nope.key cannot be read"),
     ],
 )
 @pytest.mark.parametrize("command", ["check", "run"])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rl_eval.cli import main
 from rl_eval.errors import InputError
 from rl_eval.production.collection_config import CollectConfig
 from rl_eval.production.queues import QueueError, QueueFullError, open_queue
@@ -13,6 +14,7 @@ from rl_eval.production.queues.later import LaterQueue
 from rl_eval.production.queues.redis_queue import RedisQueue
 from rl_eval.production.queues.sqlite_queue import SqliteQueue
 from tests.production.databases import POSTGRES, QUEUES, queue_config
+from tests.production.served import write_config
 from tests.redis_process import DURABLE, RedisProcess, needs_redis
 
 FEW = ("store", POSTGRES, "redis")
@@ -115,6 +117,22 @@ def test_redis_that_answers_before_it_has_written_is_refused(redis, name, value,
         client.close()
 
 
+def test_all_wrong_settings_of_redis_are_in_one_sentence_and_registering_needs_no_queue(redis, runs, tmp_path):
+    client = redis.client()
+    client.config_set("appendonly", "no")
+    client.config_set("appendfsync", "everysec")
+    wrong = "has appendonly no and appendfsync everysec, .*: set appendonly to yes and appendfsync to always in its"
+    try:
+        with pytest.raises(InputError, match=wrong):
+            RedisQueue(redis.url, "s", "g", 10)
+        file = write_config(tmp_path, collect={"queue": redis.url})
+        assert main(["production", "register", str(file), str(runs / "one")]) == 0
+    finally:
+        client.config_set("appendonly", "yes")
+        client.config_set("appendfsync", "always")
+        client.close()
+
+
 def test_redis_that_loses_its_durability_while_it_runs_is_away_until_it_has_it(redis, monkeypatch):
     monkeypatch.setattr("rl_eval.production.queues.redis_queue.CHECK_S", 0.0, raising=False)
     queue, client = RedisQueue(redis.url, "live", "g", 10), redis.client()
@@ -197,7 +215,7 @@ def test_redis_that_comes_back_without_durability_is_not_used_until_it_has_it(tm
         server.start()
         for _ in range(2):
             for opened in (queue, later):
-                with pytest.raises(QueueError, match="has appendonly no, and may lose"):
+                with pytest.raises(QueueError, match="has appendonly no and appendfsync everysec, and may lose"):
                     opened.put([b"a"])
         client = server.client()
         client.config_set("appendonly", "yes")

@@ -203,3 +203,10 @@ def test_metrics_and_distribution(loop):
         assert line in text
     probabilities = loop.post("/get_distribution", observation=OBS).json()["probabilities"]
     assert sum(probabilities) == pytest.approx(1)
+
+
+def test_a_server_without_a_version_does_not_say_that_versions_stay(runs, tmp_path, caplog):
+    loop = Loop(tmp_path, runs, privacy={"features": {"99": {"action": "drop"}}})
+    loop.close()
+    (said,) = (message for message in caplog.messages if "'99'" in message)
+    assert said.startswith("no version is served: privacy.features: there is no feature '99'")

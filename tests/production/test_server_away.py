@@ -137,7 +137,7 @@ class Away:
 
     def put(self, messages):
         if self.away:
-            raise QueueError("the disk is full: nothing of this was kept")
+            raise QueueError("the disk is full")
         self.inner.put(messages)
 
     def waiting(self):
@@ -165,7 +165,7 @@ def test_where_the_queue_is_away_decisions_go_on_and_rewards_are_not_acknowledge
         assert all(answer["action"] in (0, 1) for answer in answers)
         refused = loop.post("/store_experience", decision_id=kept, reward=1.0, done=True)
         assert refused.status_code == 503
-        assert "the disk is full: nothing of this was kept; send it again" in refused.json()["detail"]
+        assert "the disk is full; send it again" in refused.json()["detail"]
         assert caplog.text.count("decisions are served and not recorded") == 1
         queue.away = False
         assert loop.post("/store_experience", decision_id=kept, reward=1.0, done=True).status_code == 200

@@ -40,12 +40,13 @@ def test_every_event_in_every_state(state, event):
 @pytest.mark.parametrize(
     ("state", "event", "said"),
     [
-        ("idle", "resume", "nothing is paused or pinned; possible now: pin"),
-        ("idle", "abort", "`resume` make an earlier version the champion again; possible now: pin"),
-        ("idle", "pause", "is not possible: possible now: pin"),
-        ("canary", "resume", "nothing is paused or pinned; possible now: pause, abort, promote, pin"),
-        ("paused", "pause", "possible now: resume, abort, promote, pin"),
-        ("pinned", "pause", "possible now: pin, resume"),
+        ("idle", "resume", "nothing is paused or pinned; `pin` is possible now"),
+        ("idle", "abort", "`resume` make an earlier version the champion again; `pin` is possible now"),
+        ("idle", "promote", "no version is the challenger; `pin` is possible now"),
+        ("idle", "pause", "no roll-out runs; `pin` is possible now"),
+        ("canary", "resume", "nothing is paused or pinned; `pause`, `abort`, `promote` and `pin` are possible now"),
+        ("paused", "pause", "it is paused already; `resume`, `abort`, `promote` and `pin` are possible now"),
+        ("pinned", "promote", "a version is pinned; `pin` and `resume` are possible now"),
         ("promoting", "pause", "wait until its aliases have changed"),
     ],
 )

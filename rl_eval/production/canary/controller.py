@@ -29,6 +29,8 @@ from rl_eval.production.states import RUNNING, Event, State, next_state
 from rl_eval.production.store import UnavailableError
 
 MAX_GAP_S = 300.0
+ROLLED_BACK = "rolled_back"  # the document of versions that were, with the reason
+MOST_ROLLED_BACK = 200
 _TRIES = 20
 _ENDS = {"promoting": "promoted", "rolling_back": "rolled back"}
 # A person's commands, and what has to happen although nothing can be logged.
@@ -159,6 +161,9 @@ class Controller:
             if aliases.get(CHAMPION) != row.target or CHALLENGER in aliases:
                 self._log("pin_restored", "controller", {"version": row.target, "aliases": dict(aliases)})
                 self.registry.move({CHAMPION: row.target, CHALLENGER: None})
+                moved = ", ".join(f"{alias} of version {number}" for alias, number in sorted(aliases.items()))
+                sentence = f"version {row.target} is pinned, so these aliases were undone: {moved or 'none'}"
+                return Decision("hold", "undone", sentence)
             return Decision("hold", "pinned", f"version {row.target} is pinned ({row.reason})")
         challenger, champion = aliases.get(CHALLENGER), aliases.get(CHAMPION)
         if challenger is None:
@@ -170,7 +175,8 @@ class Controller:
         except SamePolicyError as error:  # its alias would hold trainings up for ever
             self._log("challenger_refused", "controller", {"challenger": challenger, "reason": str(error)})
             self.registry.move({CHALLENGER: None}, {CHALLENGER: challenger})
-            return Decision("hold", "idle", str(error))
+            sentence = f"version {challenger} is no longer the challenger: {error}"
+            return Decision("hold", "undone", sentence)
         if away := self._away():
             return Decision("hold", "availability", away)
         event: Event = "begin_shadow" if self.config.shadow else "begin"
@@ -279,10 +285,19 @@ class Controller:
             row, state="idle", challenger=None, champion=None, target=None, share=0.0, shadow=False, calls={},
             outcome=f"version {row.challenger} {ending}: {row.reason}"[:2000],
         )  # fmt: skip
+        if row.state == "rolling_back" and row.challenger is not None:
+            self._note_rolled_back(row.challenger, row.reason)
         if self.store.swap_document(number, ended.body()):
             facts = {"outcome": ended.outcome, "aliases_moved": moved, "row": number}
             self._log_or_keep("alias_change", "controller", facts)
         return ended
+
+    def _note_rolled_back(self, version: int, reason: str) -> None:
+        """Keep which versions were rolled back, for the status page; the audit log has it all."""
+        document = self.store.document(ROLLED_BACK)
+        earlier = {key: value for key, value in document.body.items() if key != str(version)}
+        versions = {**earlier, str(version): reason[:200]}
+        self.store.swap_document(document.number, dict(list(versions.items())[-MOST_ROLLED_BACK:]), ROLLED_BACK)
 
     def _abort_by_alias(self, row: Row, reason: str, actor: str, away: str | None = None) -> Row:
         """Take the challenger's alias away, for any state of the store; a controller ends a roll-out that its row has.

@@ -29,7 +29,7 @@ class Decision:
     """What to do, and why.
 
     Attributes:
-        figure: which figure decided: `reward`, `errors`, `slow`, `time`, `traffic`, or `bounds`.
+        figure: which figure decided: `reward`, `errors`, `slow`, `time`, `traffic`, `bounds`, …; `undone`: an alias.
         sentence: with the numbers.
     """
 

@@ -12,18 +12,18 @@ from tempfile import TemporaryDirectory
 from pydantic import ValidationError
 
 from rl_eval import domains, gates
-from rl_eval.cost import chosen_machine, read_prices
 from rl_eval.errors import InputError
 from rl_eval.production.canary.opening import registry_of
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.registered_policy import load_policy, require_features
 from rl_eval.production.registry import CHAMPION, MissingRegistryError
-from rl_eval.production.serving_cost import rate_of
+from rl_eval.production.registry.artefact import read_owner_key
+from rl_eval.production.serving_cost import rate_of, rate_of_machine
 from rl_eval.validation_errors import config_sentence
 
 
 def check_config(config: ProductionConfig) -> None:
-    """Read the suites, the reference environment and the price list that a config names.
+    """Read the suites, the reference environment, the owner's key and the price list that a config names.
 
     Raises:
         InputError: one of them is missing or not valid.
@@ -40,10 +40,9 @@ def check_config(config: ProductionConfig) -> None:
         raise InputError(config_sentence(error, config.loop.reference or {}, "loop.reference")) from error
     except InputError as error:
         raise InputError(f"loop.reference: {error}") from error
-    try:
-        chosen_machine(read_prices(), config.loop.machine, None)
-    except InputError as error:
-        raise InputError(f"loop.machine: {error}") from error
+    if config.registry.key_file is not None:
+        read_owner_key(config.directory / config.registry.key_file)
+    rate_of_machine(config.loop.machine, "loop.machine")
     rate_of(config.serve)
 
 

@@ -119,7 +119,9 @@ class Loop:
         turn.decision = decision = self.controller.run_pass()
         self._say_once("availability", f"roll-out: {decision.sentence}" if decision.figure == "availability" else "")
         self._say_once("bounds", f"roll-out: {decision.sentence}" if decision.figure == "bounds" else "")
-        if decision.figure in ("idle", "pinned"):
+        if decision.figure == "undone":
+            self._say(f"roll-out: {decision.sentence}")
+        if decision.figure in ("idle", "pinned", "undone"):
             return
         before, after = self.controller.decided_on, self.controller.row()
         look = {**asdict(decision), "at": self.parts.clock(), "state": before.state, "share": before.share,

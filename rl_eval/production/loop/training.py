@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval import provenance
-from rl_eval.cost import Meter, Rate, chosen_machine, read_prices
+from rl_eval.cost import Meter
 from rl_eval.errors import InputError
 from rl_eval.formatting import whole_words
 from rl_eval.production.audit import AuditError
@@ -37,6 +37,7 @@ from rl_eval.production.registry import (
     of_training,
     register_once,
 )
+from rl_eval.production.serving_cost import rate_of_machine
 from rl_eval.production.store import Training, TrainingLostError, UnavailableError
 from rl_eval.production.transitions import transitions
 from rl_eval.production.triggers import FULL
@@ -85,7 +86,7 @@ def run_training(parts: Parts, training: Training, beat: Callable[[], None] = la
         UnavailableError, RegistryError, AuditError: a part is away; another process can take over from what exists.
         TrainingLostError: another process has it.
     """
-    meter = Meter(_rate(parts))
+    meter = Meter(rate_of_machine(parts.config.loop.machine, "loop.machine"))
     try:
         with _lease(parts, training, beat):
             trained = _train(parts, training, meter)
@@ -260,8 +261,3 @@ def _begin(parts: Parts, version: Version, champion: int) -> str | None:
         return str(error)
     parts.audit.append("challenger", ACTOR, {"version": version.number, "champion": champion})
     return None
-
-
-def _rate(parts: Parts) -> Rate:
-    name = parts.config.loop.machine
-    return Rate() if name is None else chosen_machine(read_prices(), name, None)

@@ -12,9 +12,11 @@ import numpy as np
 from rl_eval import domains
 from rl_eval.domains import RawField
 from rl_eval.errors import InputError
+from rl_eval.production.canary.row import Row
 from rl_eval.production.parts import Parts
 from rl_eval.production.registered_policy import require_features
 from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, Version
+from rl_eval.production.store import UnavailableError
 from rl_eval.production.watch.observed import Observed
 from rl_eval.run import Run, environment_of, read_preprocessing, read_run
 from rl_eval.serving import source as sources
@@ -113,6 +115,7 @@ def register_run(
     if alias is not None or CHAMPION not in aliases or CHALLENGER not in aliases:
         alias = _alias_for(parts, source, aliases, alias)
     elif CHAMPION in aliases:
+        require_features(parts.config, source)
         require_same_spaces(source, load_source(parts, local_run(parts, aliases[CHAMPION])))
     lineage = Lineage(data="", verdict={"reasons": ["registered by a person"]}, policy=source.policy.version)
     version = parts.registry.register(path, lineage)
@@ -141,6 +144,8 @@ def _alias_for(parts: Parts, source: Source, aliases: Mapping[str, int], asked: 
         InputError: another version has it, or the policy fits neither the config nor the champion.
     """
     require_features(parts.config, source)
+    if CHAMPION in aliases:
+        _require_no_pin(parts)
     champion, challenger = aliases.get(CHAMPION), aliases.get(CHALLENGER)
     wanted = asked or (CHAMPION if champion is None else CHALLENGER)
     if wanted == CHAMPION and champion is None:
@@ -159,6 +164,23 @@ def _alias_for(parts: Parts, source: Source, aliases: Mapping[str, int], asked: 
     if source.policy.version == serving.policy.version:
         raise InputError(f"{source.name} is the same policy as version {champion}, the champion: register another one")
     return CHALLENGER
+
+
+def _require_no_pin(parts: Parts) -> None:
+    """Refuse a challenger while a version is pinned: control loops take its alias away.
+
+    Raises:
+        InputError: one is.
+    """
+    try:
+        row = Row.parse(parts.store.document().body)
+    except UnavailableError:  # or not there yet: a loop that finds a pin says what it undoes
+        return
+    if row.state == "pinned":
+        raise InputError(
+            f"version {row.target} is pinned ({row.reason}), so no other one is rolled out: run "
+            "`rl-eval production resume CONFIG --reason ...` first"
+        )
 
 
 def _give(parts: Parts, version: Version, actor: str, alias: str | None, reason: str) -> None:

@@ -122,10 +122,10 @@ class KafkaQueue:
                 self._producer.produce(self._topic, body, on_delivery=report)
             self._producer.flush(DELIVERY_S + 1)
         except (self._kafka.KafkaException, BufferError) as error:
-            raise QueueError(f"{self._label} cannot be used ({_reason(error)}): nothing of this was kept") from error
+            raise QueueError(f"{self._label} cannot be used ({_reason(error)})") from error
         if failed or delivered < len(messages):
             reason = _reason(failed[0]) if failed else "no answer in time"
-            raise QueueError(f"{self._label} cannot be used ({reason}): nothing of this was kept")
+            raise QueueError(f"{self._label} cannot be used ({reason})")
 
     def take(self, limit: int, wait_s: float) -> list[Message]:
         """Messages of the partitions that this consumer has in its group."""

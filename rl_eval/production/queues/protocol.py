@@ -10,7 +10,7 @@ from rl_eval.errors import InputError
 
 
 class QueueError(InputError):
-    """The queue cannot be used at the moment: nothing of this was kept."""
+    """The queue cannot be used at the moment."""
 
 
 def missing(what: str) -> QueueError:

@@ -21,6 +21,7 @@ IDLE_S = 30.0  # after which what a consumer has taken is another's
 LOOK_S = 5.0  # between looks for such messages
 CHECK_S = 5.0  # between looks whether it still writes before it answers
 BODY = b"b"
+DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 
 
 class RedisQueue:
@@ -91,12 +92,13 @@ class RedisQueue:
         With `appendfsync everysec`, a server whose disk is slow answers up to two seconds before it writes. So the
         end of its process is enough to lose what it has acknowledged.
         """
-        for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
-            if (has := settings.get(name, value)) != value:
-                raise InputError(
-                    f"{self._label} has {name} {has}, and may lose what it has acknowledged: set {name} to {value} in "
-                    "its config"
-                )
+        wrong = [(name, value) for name, value in DURABLE.items() if settings.get(name, value) != value]
+        if wrong:
+            has = " and ".join(f"{name} {settings[name]}" for name, _ in wrong)
+            needed = " and ".join(f"{name} to {value}" for name, value in wrong)
+            raise InputError(
+                f"{self._label} has {has}, and may lose what it has acknowledged: set {needed} in its config"
+            )
 
     def _make_group(self) -> None:
         try:
@@ -108,7 +110,7 @@ class RedisQueue:
                 raise
 
     def _away(self, error: Exception) -> QueueError:
-        return QueueError(f"{self._label} cannot be used ({error}): nothing of this was kept")
+        return QueueError(f"{self._label} cannot be used ({error})")
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -81,7 +81,7 @@ class SqliteQueue:
                 yield
             except (sqlite3.Error, OSError) as error:
                 reason = with_full_disk(str(error), self._file)
-                raise QueueError(f"{self._file} cannot be used ({reason}): nothing of this was kept") from error
+                raise QueueError(f"{self._file} cannot be used ({reason})") from error
 
     def put(self, messages: Sequence[bytes]) -> None:
         """Add messages."""

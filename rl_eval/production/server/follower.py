@@ -80,7 +80,8 @@ class Follower:
             if isinstance(error, WrongKeyError | WrongPolicyError):  # of a store that was away when the server started
                 self._server.refused = str(error)
             if (reason := str(error)[:60]) != self._failing.get(consequence):
-                log.warning("%s: %s", consequence, error)
+                nothing = step == self._follow and self._server.current is None
+                log.warning("%s: %s", "no version is served" if nothing else consequence, error)
             self._failing[consequence] = reason
             return
         if answers and self._failing.pop(consequence, ""):

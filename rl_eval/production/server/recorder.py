@@ -135,7 +135,7 @@ class Recorder:
             except QueueError as refused:
                 error = refused
             except Exception as unexpected:  # nobody may wait for ever
-                error = QueueError(f"recording failed ({type(unexpected).__name__}): nothing of this was kept")
+                error = QueueError(f"recording failed ({type(unexpected).__name__})")
                 log.exception("recording failed")
             self._settle([future for _, future in waiting], error)
 

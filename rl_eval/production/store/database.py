@@ -139,7 +139,7 @@ class Database:
             reason = " ".join(reason.split()).partition("DETAIL")[0][:200]  # PostgreSQL's details repeat values
             if self.file is not None:
                 reason = with_full_disk(reason, self.file)
-            sentence = f"{self.label} cannot be used ({reason}): nothing of this was kept; it is tried again"
+            sentence = f"{self.label} cannot be used ({reason}): it is tried again"
             raise UnavailableError(sentence, reason) from error
 
     def now(self) -> float:

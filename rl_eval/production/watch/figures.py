@@ -13,6 +13,7 @@ from rl_eval.cost import Cost
 from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.audit.entries import MAX_LINE, Entry, parse
+from rl_eval.production.canary.controller import ROLLED_BACK
 from rl_eval.production.canary.row import Row
 from rl_eval.production.clock_check import ClockError, check_clock
 from rl_eval.production.disk import Disk, disk_of
@@ -68,6 +69,7 @@ class Figures:
         improvement: each champion against the first on a fixed reference set, the first first.
         reviews: state -> how many; at most `most_reviews` wait.
         thousand: what 1,000 decisions cost; None before there is one.
+        rolled_back: number of a version that was, as text -> why.
         lines: of the audit log, the newest first; `audit_lines`: how many there are.
     """
 
@@ -95,6 +97,7 @@ class Figures:
     most_reviews: int = 0
     reviewed: Sequence[Review] = ()
     thousand: Cost | None = None
+    rolled_back: Mapping[str, str] = field(default_factory=dict)
     lines: Sequence[Entry] = ()
     audit_lines: int | None = None
 
@@ -154,6 +157,7 @@ def read_figures(parts: Parts, now: float) -> Figures:
         figures.drift, figures.bound = store.document(DRIFT).body, store.document(BOUND).body
         figures.evidence = store.document(EVIDENCE).body.get("looks", [])
         figures.improvement = store.document(IMPROVEMENT).body.get("champions", [])
+        figures.rolled_back = store.document(ROLLED_BACK).body
         figures.reviews = review_queue.counts(store)
         figures.reviewed = review_queue.waiting(store, SHOWN_REVIEWS)
         figures.alive = read_alive(store)

@@ -41,7 +41,7 @@ def test_commands_change_the_roll_out_and_say_where_it_is(config, capsys):
     )
     status, text = run(capsys, "pause", config, "--reason", "again")
     assert status == 2
-    assert "possible now: resume, abort, promote, pin" in text
+    assert "`resume`, `abort`, `promote` and `pin` are possible now" in text
     assert run(capsys, "resume", config, "--reason", "looked")[0] == 0
     status, text = run(capsys, "promote", config, "--reason", "sure")
     assert (status, "champion is version 2" in text, "promoted: sure" in text) == (0, True, True)
@@ -49,7 +49,7 @@ def test_commands_change_the_roll_out_and_say_where_it_is(config, capsys):
     status, text = run(capsys, "pin", config, "3", "--reason", "incident")
     assert (status, text) == (0, "the roll-out is pinned; champion is version 3")
     assert run(capsys, "pin", config, "9", "--reason", "x")[0] == 2
-    assert run(capsys, "resume", config, "--reason", "over")[0] == 0
+    assert run(capsys, "resume", config, "--reason", "over") == (0, "the roll-out is idle; champion is version 3")
     assert run(capsys, "pause", config)[0] == 2
     assert run(capsys, "pause", config, "--reason", " ")[0] == 2
     assert verify(audit_of(load_config(config)).path).faults == ()

@@ -20,6 +20,8 @@ def test_a_better_challenger_takes_over_step_by_step_and_every_change_is_logged(
     assert world.registry.aliases() == {"champion": 2}
     assert events(world) == ["begin", "advance", "fill", "complete", "alias_change"]
     assert "version 2 promoted" in world.row.outcome
+    assert "the step lasted step.min with" in world.row.outcome
+    assert world.document("rolled_back").body == {}
 
 
 def test_a_step_lasts_its_minimum(world):
@@ -35,6 +37,8 @@ def test_a_worse_challenger_is_rolled_back_in_its_first_step_by_one_alias_change
     assert world.registry.aliases() == {"champion": 1}
     assert events(world) == ["begin", "roll_back", "alias_change"]
     assert "the challenger is worse" in world.row.outcome
+    ((number, reason),) = world.document("rolled_back").body.items()
+    assert (number, "the challenger is worse" in reason) == ("2", True)
 
 
 def test_errors_roll_back_at_once_without_any_reward(world):
@@ -65,8 +69,8 @@ def same_policy(world):
 def test_the_policy_of_the_champion_is_no_challenger(world):
     same_policy(world)
     decision = world.controller().run_pass()
-    assert (decision.verdict, decision.figure) == ("hold", "idle")
-    assert "versions 5 and 4 are the same policy" in decision.sentence
+    assert (decision.verdict, decision.figure) == ("hold", "undone")
+    assert "version 5 is no longer the challenger: versions 5 and 4 are the same policy" in decision.sentence
     assert world.registry.aliases() == {"champion": 4}  # so that the next training can begin
     assert (world.row.state, events(world)) == ("idle", ["challenger_refused"])
     assert world.controller().run_pass().sentence == "no roll-out runs"

@@ -167,3 +167,17 @@ def test_looks_are_at_ten_units_and_then_at_each_twentieth_more():
 def test_the_chance_of_a_false_rollback_is_split():
     config = RolloutConfig()
     assert step_alpha(config) * len(config.steps) + 2 * 0.1 * config.alpha == pytest.approx(config.alpha)
+
+
+def test_what_waits_and_what_is_promoted_without_rewards_say_why():
+    config = RolloutConfig(reward_window=60.0)
+    waiting = outcome(config, RewardEvidence(config, 0.5))
+    assert waiting.sentence.endswith("each does once it is as old as rollout.reward_window, 1 min 0 s")
+    full = outcome(config, None, state="full", calls=1_342)
+    assert (full.verdict, full.figure) == ("promote", "time")
+    assert full.sentence == (
+        "the step lasted step.min with 1,342 decisions of the challenger without more errors or slow answers than the "
+        "margins allow"
+    )
+    early = outcome(config, None, state="full", calls=1_342, elapsed=0.0)
+    assert early.sentence.startswith("step.min has not passed (1,342 decisions of the challenger without more errors")

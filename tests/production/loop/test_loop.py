@@ -9,9 +9,11 @@ from collections import Counter
 
 import pytest
 
+from rl_eval.cli import main
 from rl_eval.errors import InputError
 from rl_eval.production import heartbeats, review_queue
 from rl_eval.production.audit import verify
+from rl_eval.production.collection_config import FieldRule
 from rl_eval.production.config import load_config
 from rl_eval.production.loop import reviews
 from rl_eval.production.loop.experience import split
@@ -276,3 +278,44 @@ def test_a_loop_whose_queue_cannot_be_read_begins_no_roll_out(parts, runs):
 
 def read_signs(parts):
     return parts.store.document(heartbeats.DOCUMENT).body["loop"]["latest"]
+
+
+def test_nothing_is_registered_as_challenger_while_a_version_is_pinned(parts, runs):
+    register_run(parts, runs / "one", "ada")
+    parts.registry.register(runs / "two", Lineage("data"))
+    said = []
+    loop = Loop(parts, said.append)
+    loop.controller.command("pin", "incident", "ada", 1)
+    for what in ("2", str(runs / "two")):
+        with pytest.raises(InputError, match=r"version 1 is pinned \(incident\), .*production resume CONFIG --reason"):
+            register(parts, what, "ada", reason="sure")
+    assert (parts.registry.aliases(), list(parts.registry.versions())) == ({"champion": 1}, [1, 2])
+    parts.registry.move({"challenger": 2})  # by a process that did not see the pin
+    loop.turn()
+    assert parts.registry.aliases() == {"champion": 1}
+    (line,) = said
+    assert line == (
+        "roll-out: version 1 is pinned, so these aliases were undone: challenger of version 2, champion of version 1"
+    )
+    loop.controller.command("resume", "over", "ada")
+    assert register(parts, "2", "ada", reason="sure")[1] == "challenger"
+
+
+def test_a_run_without_an_alias_has_to_fit_the_config_too(parts, runs):
+    for name in ("one", "two"):
+        register_run(parts, runs / name, "ada")
+    privacy = parts.config.privacy.model_copy(update={"features": {"99": FieldRule(action="drop")}})
+    other = dataclasses.replace(parts, config=parts.config.model_copy(update={"privacy": privacy}))
+    with pytest.raises(InputError, match="there is no feature '99'"):
+        register_run(other, runs / "two", "ada")
+    assert list(parts.registry.versions()) == [1, 2]
+
+
+def test_a_version_is_registered_in_one_plain_sentence(tmp_path, runs, capsys):
+    file = write_config(tmp_path)
+    assert main(["production", "register", str(file), str(runs / "one")]) == 0
+    assert f"{runs / 'one'} is version 1, policy " in " ".join(capsys.readouterr().out.split())
+    with open_parts(load_config(file)) as parts:
+        parts.registry.register(runs / "two", Lineage("data", policy="feed"))
+    assert main(["production", "register", str(file), "2", "--reason", "sure"]) == 0
+    assert " ".join(capsys.readouterr().out.split()) == "version 2, policy feed, is the challenger"

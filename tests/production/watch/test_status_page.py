@@ -195,3 +195,11 @@ def test_the_bound_of_review_names_what_it_was_measured_on(full, values, said):
     assert said in html
     assert "above −1" not in html
     assert "held-out decisions" not in html
+
+
+def test_a_version_that_was_rolled_back_is_marked(full):
+    assert "rolled back" not in pages.status_page(read_figures(full, 2e9), [0.1])
+    full.store.swap_document(0, {"2": "reward: worse"}, "rolled_back")
+    html = pages.status_page(read_figures(full, 2e9), [0.1])
+    (head,) = (row for row in html.split("<tr>") if "rolled back" in row)
+    assert head.startswith('<th scope="row">2 ')
