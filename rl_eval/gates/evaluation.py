@@ -35,6 +35,7 @@ from rl_eval.gates.verdict import (
     SuiteVerdict,
     decide_by_estimate,
     item_verdict,
+    undecided,
 )
 from rl_eval.launchers import Launcher
 from rl_eval.override_text import shell_word
@@ -187,7 +188,7 @@ class PlayedRun:
         verdicts: task criterion -> its verdict.
         values: metric that a criterion over runs aggregates -> its value, or why there is none.
         note: what to add to each verdict.
-        repeats: whether the episodes are the same in each copy, so that PASS cannot be claimed.
+        repeats: whether the episodes are the same in each copy, so that nothing can be claimed.
         against_labels: what to add to those that read labels and are not a PASS.
     """
 
@@ -215,7 +216,7 @@ def _play(suite: Suite, run: Run | BarePolicy, environment_of: Callable[[Run | B
         against_labels = "" if played is None else opposite_labels_note(played)
         if played is not None and isinstance(environment, SuiteEnvironment) and environment.is_endless:
             repeats = copies_play_the_same(environment, spec, label, played)
-            note = SAME_IN_EACH_COPY if repeats else ONE_EPISODE if is_one_episode(played) else ""
+            note = ONE_EPISODE if not repeats and is_one_episode(played) else ""
         if played is not None and not repeats and not policy.is_seeded(spec):
             most = max(check.episodes for check in to_check)
             note += replay_note(environment, spec, label, played, most)
@@ -292,8 +293,9 @@ def _one_run(suite: Suite, criterion: Criterion, run: Run | BarePolicy, played: 
         verdict = played.verdicts[criterion.name]
         reads_labels = verdict.decision != "PASS" and "label" in metric.needs
         note = played.note + (played.against_labels if reads_labels else "")
-        decision = "INCONCLUSIVE" if played.repeats and verdict.decision == "PASS" else verdict.decision
-        return replace(verdict, decision=decision, run=str(run.path), detail=verdict.detail + note)
+        if played.repeats and verdict.decision != "ERROR":
+            return replace(undecided(verdict, SAME_IN_EACH_COPY), run=str(run.path))
+        return replace(verdict, run=str(run.path), detail=verdict.detail + note)
     if isinstance(run, BarePolicy):
         reason = f"{metric.name} is read from a training run, but {run.path} is a policy without one"
         return replace(blank, detail=f"{reason}: name its run, or judge it by a suite without this criterion")

@@ -18,9 +18,8 @@ LOOKED_AT = 64  # episodes, among which starts repeat where copies play the same
 PLAYED_AGAIN = 8  # episodes
 
 SAME_IN_EACH_COPY = (
-    "; the environment does not obey its seed: with different seeds its copies play the same episodes, which are not "
-    "independent, so PASS cannot be claimed: draw all that is random from self.np_random, after "
-    "super().reset(seed=seed)"
+    "nothing can be claimed, since the environment does not obey its seed, and with different seeds its copies play "
+    "the same episodes: draw all that is random from self.np_random, after super().reset(seed=seed)"
 )
 ONE_EPISODE = "; every episode was the same, step by step: there is no randomness in what was played"
 

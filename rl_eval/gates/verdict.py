@@ -247,6 +247,13 @@ def decide_by_evidence(
     return replace(verdict, detail=detail + _order_note(change, changed))
 
 
+def undecided(verdict: CriterionVerdict, reason: str) -> CriterionVerdict:
+    """A criterion that was played and cannot be decided, with its estimate."""
+    shown = f"{verdict.metric} {format_estimate(verdict)} {COMPARISON_SIGNS[verdict.direction]} "
+    shown += number(verdict.threshold)
+    return replace(verdict, decision="INCONCLUSIVE", detail=f"{shown}: {reason}", decided_at=None, more=None)
+
+
 def more_than_the_set(population: str | None) -> str:
     """What else decides where every episode of a finite set is played."""
     return "give more data" + ("" if population == "set" else ", or set population: set, which judges exactly this set")

@@ -51,11 +51,13 @@ def judged(folder, env, policy, bar):
 
 
 @pytest.mark.parametrize("policy", ["python:their_chance:one", "constant:1"])
+@pytest.mark.parametrize("bar", [0.3, 0.99])
 @pytest.mark.parametrize("shows", ["true", "false"])
-def test_copies_that_play_the_same_episodes_are_no_evidence(tmp_path, shows, policy):
-    row = judged(tmp_path, f"{{id: Chance-v0, kwargs: {{drawn_by: constant, shows: {shows}}}}}", policy, 0.3)
+def test_copies_that_play_the_same_episodes_are_no_evidence(tmp_path, shows, policy, bar):
+    row = judged(tmp_path, f"{{id: Chance-v0, kwargs: {{drawn_by: constant, shows: {shows}}}}}", policy, bar)
     assert row.decision == "INCONCLUSIVE"
-    assert row.detail.endswith(SAME_IN_EACH_COPY)
+    assert row.detail.endswith(f"≥ {bar}: {SAME_IN_EACH_COPY}")
+    assert row.units == 100
 
 
 @pytest.mark.parametrize(("drawn_by", "shows"), [("seed", "true"), ("seed", "false"), ("entropy", "true")])
