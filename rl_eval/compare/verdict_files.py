@@ -12,6 +12,7 @@ import numpy as np
 from rl_eval.compare.permutation import MeanDifference, paired_difference
 from rl_eval.errors import InputError
 from rl_eval.gates.compared import PlayedUnits
+from rl_eval.gates.value_definition import different_definition
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, SuiteVerdict
 from rl_eval.gates.verdict_file import read_suite_verdicts
 
@@ -102,11 +103,21 @@ def compare_verdict_files(names: Sequence[str], baseline: Sequence[str], alpha: 
         raise InputError(f"{files[0]} and {files[1]} have no suite in common")
     pairs, notes = [], []
     for name in dict.fromkeys([*before, *after]):
+        if name in before and name in after:
+            _require_equal_definition(name, before[name], after[name], files)
         same = name in before and name in after and before[name].test_set == after[name].test_set is not None
         if name in before and name in after and not same:
             notes.append(f"{name} was played on other episodes, so its differences are not shown")
         pairs += _pairs(name, before.get(name), after.get(name), alpha if same else None)
     return VerdictComparison(files[0], files[1], tuple(pairs), tuple(notes))
+
+
+def _require_equal_definition(name: str, before: SuiteVerdict, after: SuiteVerdict, files: Sequence[Path]) -> None:
+    if different := different_definition(before.defined_by, after.defined_by):
+        raise InputError(
+            f"{name} was judged in {files[0]} and {files[1]} with another {different}, so its values cannot be "
+            "compared: judge the older one again"
+        )
 
 
 def _pairs(

@@ -276,6 +276,10 @@ class Domain(ABC, Generic[Config]):
         left_out = {*self.location_keys, *self.execution_keys, *self.fitted_keys}
         return json.dumps(config.model_dump(mode="json", exclude=left_out), sort_keys=True)
 
+    def own_modules(self, config: Config) -> Sequence[str]:
+        """The modules of a person's own that the environment is made of; their code is part of what values mean."""
+        return ()
+
     def data_files(self, config: Config) -> Sequence[Path]:
         """The files that its data is read from; empty if there is none, or where some of it comes over a network.
 

@@ -29,9 +29,11 @@ class Compared:
         unable: why it is not compared, and `decision` what that means; None if it is compared.
         played: the values of the release; None if it plays.
         test_set: the fingerprint of what those values are about.
+        different: what defines those values in another way than in the suite; empty if nothing does.
     """
 
     unable: str | None = None
     decision: Literal["NOT_CHECKED", "ERROR"] = "NOT_CHECKED"
     played: PlayedUnits | None = None
     test_set: str | None = None
+    different: str = ""

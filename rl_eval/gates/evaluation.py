@@ -30,6 +30,7 @@ from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_data import as_the_suite_names_it
 from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironment, SuiteEnvironments
 from rl_eval.gates.training_commands import train_command
+from rl_eval.gates.value_definition import value_definition
 from rl_eval.gates.verdict import (
     CriterionVerdict,
     SuiteVerdict,
@@ -156,6 +157,7 @@ def _suite_verdict(
         alpha=suite.spec.alpha,
         test_set=test_set,
         part=suite.part,
+        defined_by=value_definition(suite),
     )
 
 

@@ -19,6 +19,7 @@ from rl_eval.formatting import display_text, number
 from rl_eval.gates.compared import Compared
 from rl_eval.gates.criterion import Criterion, evidence_bounds, evidence_unit
 from rl_eval.gates.suite import Suite
+from rl_eval.gates.value_definition import different_definition, value_definition
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.gates.verdict_file import read_suite_verdicts
 
@@ -121,12 +122,15 @@ def _compared(suite: Suite, criterion: Criterion, release: Release) -> Compared:
     row = None if verdict is None else _row(verdict, name)
     if verdict is None or row is None:
         return Compared(f"{release.name} has no criterion {suite.name}::{name}: judge the release again", "ERROR")
+    if row.decision == "ERROR":
+        return Compared(f"{release.name} was not judged on {name}, it was an ERROR: {row.detail}", "ERROR")
     if row.played is None or row.metric != criterion.shown_metric:
         why = "no values of single episodes" if row.metric == criterion.shown_metric else f"the values of {row.metric}"
         return Compared(
             f"{release.name} has {why} for {name}: name the run or the policy of the release instead", "ERROR"
         )
-    return Compared(played=row.played, test_set=verdict.test_set)
+    different = different_definition(verdict.defined_by, value_definition(suite), name)
+    return Compared(played=row.played, test_set=verdict.test_set, different=different)
 
 
 def _bounds(suite: Suite, criterion: Criterion) -> tuple[float, float] | None:
@@ -150,6 +154,9 @@ def unable_to_compare(blank: CriterionVerdict, compared: Compared, test_set: str
     """
     if compared.unable is not None:
         return replace(blank, decision=compared.decision, detail=display_text(compared.unable))
+    if compared.different:
+        detail = f"the release was judged with another {compared.different}: judge it again"
+        return replace(blank, detail=display_text(detail))
     if compared.played is not None and (test_set is None or compared.test_set != test_set):
         detail = "the release was judged on other episodes (another environment, or another gate_seed): judge it again"
         return replace(blank, detail=detail)

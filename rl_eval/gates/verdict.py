@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from rl_eval.evidence import Change, EvidenceHistory, EvidenceResult, meets
@@ -88,6 +88,7 @@ class SuiteVerdict:
         part: what was played. A verdict on `validation` helps to choose between runs; it is not the gate's.
         test_data: a line on what was played; see `premises.describe_test_set`.
         assumed: what the verdict takes for granted, a phrase each; see `premises.assumptions`.
+        defined_by: what defines the values of `played`; see `value_definition`.
         train_command: if there is no run, the command that trains one.
     """
 
@@ -106,6 +107,7 @@ class SuiteVerdict:
     test_data: str | None = None
     assumed: tuple[str, ...] = ()
     train_command: str | None = None
+    defined_by: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

@@ -81,6 +81,12 @@ class Gym(Domain[Config]):
 
         return episodes_identity(config)
 
+    def own_modules(self, config: Config) -> Sequence[str]:
+        """The modules that id and wrappers name, and that of a registered class that is not Gymnasium's own."""
+        from rl_eval.domains.gym.make import own_modules
+
+        return own_modules(config)
+
     def in_one_process(self, config: Config) -> Config:
         """The same with one worker."""
         return config.model_copy(update={"workers": 1})

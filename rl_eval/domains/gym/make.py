@@ -97,6 +97,17 @@ def episodes_identity(config: Config) -> str:
     return json.dumps(values, sort_keys=True, default=_type_name)
 
 
+def own_modules(config: Config) -> list[str]:
+    """The modules outside Gymnasium whose code id, registration and wrappers name."""
+    names = [config.id.removeprefix(PREFIX), *(name for name, _ in config.named_wrappers())]
+    modules = {name.partition(":")[0] for name in names if ":" in name}
+    spec = gym.registry.get(config.id.rpartition(":")[2])
+    if spec is not None:
+        entry = spec.entry_point
+        modules.add(entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", ""))
+    return sorted(module for module in modules if module and not module.startswith("gymnasium."))
+
+
 def _type_name(value: object) -> str:
     named = value if hasattr(value, "__qualname__") else type(value)  # a class or a function, or an object of a class
     return f"{named.__module__}:{named.__qualname__}"
