@@ -90,7 +90,10 @@ def _snapshots(run: DiagnosedRun) -> list[str]:
 
 
 def _validation_scores(run: DiagnosedRun) -> list[str]:
-    """No score in the curves is better than that of the judged snapshot."""
+    """No score in the curves is better than that of the judged snapshot, where the curves are about its choice."""
+    trials = run.info.get("trials")
+    if isinstance(trials, Mapping) and trials.get("judged") == "the first policy":
+        return []  # it was there before the curves, and is judged although it may have a lower score
     scores, best = run.curve("validation_score"), finite(run.info.get("validation_score"))
     try:
         better = lookup(str(run.setting("validation.metric"))).better

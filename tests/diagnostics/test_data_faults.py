@@ -119,6 +119,10 @@ def test_curves_that_hold_a_better_try_than_the_chosen_one_disagree(normalised, 
     last[column] = "777.0"
     (copy / "metrics.csv").write_text("\n".join([header, *rows[:-1], ",".join(last)]) + "\n")
     assert "777" in findings_in(copy)[0].evidence
+    # unless trials kept the first policy, which is judged although a later one may have a higher score
+    info = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(info | {"trials": {"judged": "the first policy"}}))
+    assert not any("777" in finding.evidence for finding in findings_in(copy))
 
 
 def test_a_verdict_that_was_decided_on_other_numbers_disagrees(normalised, tmp_path):

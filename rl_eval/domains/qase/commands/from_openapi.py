@@ -65,7 +65,8 @@ def _summary(generated: GeneratedCases, out: Path) -> Iterator[str]:
         what = f"cases with authorisation have a parameter `token` with the value {NO_TOKEN}"
         yield f"token        {what}: set it, or give --sign-in"
     yield f"written      {out}"
-    yield f"import       in Qase, or run them: {_TRAIN} env.path={shell_word(str(out))} env.base_url=URL"
+    yield "import       in Qase"
+    yield f"train live   sends each request hundreds of times: {_TRAIN} env.path={shell_word(str(out))} env.base_url=URL"
 
 
 def _kind(title: str) -> str:

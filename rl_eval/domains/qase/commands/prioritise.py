@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,14 @@ class _Cases:
     Attributes:
         gone: bool `[C]`, cases that no longer exist.
         tests: by case id - 1, where the tests of JUnit reports are the cases; else None.
+        collected: node ids that pytest collected, if they were given.
     """
 
     project: Project
     log: ExecutionLog
     gone: np.ndarray
     tests: list[Test] | None
+    collected: Sequence[str] = ()
 
 
 def prioritise_cases(options: Options) -> None:
@@ -127,7 +130,8 @@ def prioritise_cases(options: Options) -> None:
     console.print()
     if options.pytest:
         assert cases.tests is not None
-        pytest_order.print_order(console, [cases.tests[key - 1] for key in _ids(cases.project, cycle, order)])
+        tests = [cases.tests[key - 1] for key in _ids(cases.project, cycle, order)]
+        pytest_order.print_order(console, tests, cases.collected)
     else:
         print_table(console, cases.project, cycle, order, options.show, options.budget)
         console.print()
@@ -159,13 +163,15 @@ def _read_cases(imported: ImportedProject, source: str, options: Options) -> _Ca
         log = imported.log if imported.log is not None else empty_log(imported.project)
         return _Cases(imported.project, log, np.zeros(len(imported.project.cases), bool), None)
     assert imported.results is not None
+    collected = list[str]()
     if options.collected is None:
         new, removed = list[Test](), pytest_order.removed_tests(imported.results)
     else:
-        new, removed = pytest_order.new_and_removed(imported.results, pytest_order.read_collected(options.collected))
+        collected = pytest_order.read_collected(options.collected)
+        new, removed = pytest_order.new_and_removed(imported.results, collected)
     project, log = project_of_tests(imported.results, source, new)
     gone = np.concatenate([removed, np.zeros(len(new), bool)])[[case.id - 1 for case in project.cases]]
-    return _Cases(project, log, gone, [*named_tests(imported.results), *new])
+    return _Cases(project, log, gone, [*named_tests(imported.results), *new], collected)
 
 
 def _ids(project: Project, cycle: NextCycle, order: CycleOrder) -> list[int]:

@@ -51,14 +51,14 @@ def _file(path: Sequence[str], root: Path) -> Path:
 
 
 def read_collected(path: str) -> list[str]:
-    """The node ids in the output of `pytest --collect-only -q`, in a file or, for `-`, on standard input.
+    """The node ids of Python files in the output of `pytest --collect-only -q`: of a file or, for `-`, standard input.
 
     Raises:
         InputError: the file cannot be read, or holds no node id.
     """
     data = sys.stdin.buffer.read(MAX_COLLECTED_BYTES) if path == "-" else read_bytes(Path(path), MAX_COLLECTED_BYTES)
     ids = [line.strip() for line in decode_utf8(data, path).splitlines()]
-    ids = list(dict.fromkeys(line for line in ids if "::" in line and not line.startswith(("ERROR", "FAILED"))))
+    ids = list(dict.fromkeys(line for line in ids if ".py::" in line and not line.startswith(("ERROR", "FAILED"))))
     if not ids:
         raise InputError(f"{path} has no node id of pytest: give the output of `pytest --collect-only -q`")
     return ids
@@ -78,18 +78,28 @@ def new_and_removed(results: Results, ids: Sequence[str]) -> tuple[list[Test], n
     return [test for test in collected if test not in with_results], np.array([t not in collected for t in known], bool)
 
 
-def print_order(console: Console, tests: Sequence[Test]) -> None:
+def print_order(console: Console, tests: Sequence[Test], collected: Sequence[str] = ()) -> None:
     """Print node ids on standard output, one per line, and on the console what to know before they are used.
+
+    A test that was collected keeps the id that it has there.
 
     Raises:
         InputError: a name that pytest would take for an option, or that holds a control character.
     """
-    ids = [node_id(test, Path.cwd()) for test in tests]
+    written = {parse_node_id(one): one for one in collected}
+    ids = [written.get(test) or node_id(test, Path.cwd()) for test in tests]
     for one in ids:
         if one.startswith("-") or not one.isprintable():
             raise InputError(f"the test {short_repr(one)} is not a node id that can be passed on: rename the test")
     for one in ids:
         print_line(one)
+    missing = dict.fromkeys(file for file in (one.partition("::")[0] for one in ids) if not Path(file).is_file())
+    if missing:
+        hint = (
+            f"{len(missing)} of the files are not below this folder, such as {next(iter(missing))}, and pytest runs "
+            "nothing where one is missing: go to the folder of the tests, or give --collected"
+        )
+        console.print(labelled_line("note       ", hint, console.options, "bold"), soft_wrap=True)
     if any(" " in one for one in ids):
         hint = "some node ids have blanks, which a shell splits: write the list to a file and run `pytest @file`"
         console.print(labelled_line("note       ", hint, console.options, "bold"), soft_wrap=True)

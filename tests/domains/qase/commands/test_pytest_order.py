@@ -78,7 +78,7 @@ def test_collected_tests_are_ordered_exactly_and_new_ones_come_first(tmp_path, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reports").mkdir()
     write_report(tmp_path / "reports/1.xml", 1, ("m.test_a", False), ("m.test_gone", True))
-    listed = "m.py::test_a\nm.py::test_new[x::y]\n\n2 tests collected in 0.01s\n"
+    listed = "m.py::test_a\nsuites/ours.yaml::later\nm.py::test_new[x::y]\n\n3 tests collected in 0.01s\n"
     (tmp_path / "collected.txt").write_text(listed)
     status, ids, err = prioritise(capsys, "--junit", "reports", "--pytest", "--collected", "collected.txt")
     assert (status, ids) == (0, ["m.py::test_new[x::y]", "m.py::test_a"])
@@ -94,6 +94,24 @@ def test_tests_that_no_recent_report_has_count_as_removed(tmp_path, monkeypatch,
     assert prioritise(capsys, "--junit", "reports", "--pytest")[1] == ["m.py::test_a"]
     (tmp_path / "reports/1.xml").unlink()
     assert prioritise(capsys, "--junit", "reports", "--pytest")[1] == ["m.py::test_old", "m.py::test_a"]
+
+
+def test_collected_tests_keep_their_ids_and_missing_files_are_noted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").mkdir()
+    write_report(tmp_path / "reports/0.xml", 1, ("a.Lower.test_a", False))
+    status, ids, err = prioritise(capsys, "--junit", "reports", "--pytest")
+    assert (status, ids) == (0, ["a.py::Lower::test_a"])
+    assert "1 of the files are not below this folder, such as a.py" in err
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "Lower.py").touch()
+    (tmp_path / "collected.txt").write_text("a/Lower.py::test_a\n")
+    for found in (True, False):
+        if not found:
+            (tmp_path / "a" / "Lower.py").unlink()
+        status, ids, err = prioritise(capsys, "--junit", "reports", "--pytest", "--collected", "collected.txt")
+        assert (status, ids) == (0, ["a/Lower.py::test_a"])
+        assert ("not below this folder" in err) == (not found)
 
 
 def test_only_what_fits_in_the_budget_is_run(tmp_path, monkeypatch, capsys):
