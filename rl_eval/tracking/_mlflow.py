@@ -63,8 +63,8 @@ def start(settings: MlflowSettings, run: TrackedRun) -> MlflowTracker:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / DATABASE}"
     if urlsplit(uri).scheme in ("http", "https") and not accepts_connections(uri, CONNECT_TIMEOUT):
         raise InputError(f"{mask_url(uri)} cannot be reached")
-    client = _client(uri)
     with _one_at_a_time(uri):
+        client = _client(uri)  # it makes the tables of a new database
         experiment = _experiment(client, settings.experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME"))
     earlier = _earlier_run(client, run.directory / RUN_ID_FILE)
     if earlier is not None:

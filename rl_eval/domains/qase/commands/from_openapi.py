@@ -66,7 +66,8 @@ def _summary(generated: GeneratedCases, out: Path) -> Iterator[str]:
         yield f"token        {what}: set it, or give --sign-in"
     yield f"written      {out}"
     yield "import       in Qase"
-    yield f"train live   sends each request hundreds of times: {_TRAIN} env.path={shell_word(str(out))} env.base_url=URL"
+    command = f"{_TRAIN} env.path={shell_word(str(out))} env.base_url=URL"
+    yield f"train live   sends each request hundreds of times: {command}"
 
 
 def _kind(title: str) -> str:
