@@ -1,5 +1,6 @@
 """`python -m tests.production.filling_disk RUN`, on a small disk in ./disk: it fills while a server and a loop run."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import httpx
 import yaml
 
+from rl_eval.errors import InputError
 from rl_eval.production.config import load_config
+from rl_eval.production.heartbeats import Heartbeat
 from rl_eval.production.loop.versions import register_run
 from rl_eval.production.parts import open_parts
 from rl_eval.production.watch.figures import read_figures
@@ -53,7 +56,11 @@ def main(champion):
                 assert answer.status_code == 200, answer.text
                 return answer.json()["decision_id"]
 
+            loop = Heartbeat(parts.store, "loop")  # as if one ran
+
             def page():
+                with contextlib.suppress(InputError):
+                    loop.beat()
                 return status_page(read_figures(parts, time.time()), (0.1,))
 
             def loop_metrics():
@@ -62,7 +69,7 @@ def main(champion):
             kept = [one for _ in range(50) if (one := decide()) is not None]
             assert len(kept) == 50
             assert client.get("/health").json()["recording"] is True
-            assert "Version 1 serves" in page()
+            until(lambda: "Version 1 serves" in page(), "server or collector give no sign of life")
             fill()
             until(lambda: decide() is None, "a full disk does not show in the answers")
             refused = client.post("/store_experience", json={"decision_id": kept[0], "reward": 1.0, "done": True})
