@@ -24,6 +24,8 @@ def _costs(episodes: Episodes, config: Config) -> np.ndarray:
 
 def _bounds(config: Config) -> tuple[float, float]:
     """The smallest and the largest cost of a flow, in the precision of `outcome["cost"]`."""
+    if not isinstance(config, Config):
+        raise MetricUndefined("mean_cost needs the prices of env=threat: judge `fact.cost` with `bounds`")
     costs = np.asarray(config.costs, np.float32)
     return float(costs.min()), float(costs.max())
 

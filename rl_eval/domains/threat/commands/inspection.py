@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,9 @@ def inspect_file(file: Path, *, suite: Path | None, **choices: Any) -> None:
     print_line("")
     own_prices = proposal.config.costs != Config().costs
     reward = ["reward=threat_costs"] if own_prices else []
+    if own_prices:
+        for note in _price_notes(proposal.config.costs):
+            print_labelled(console, "note:", note)
     print_line(f"train:  {training_command(['env=threat', *reward, *overrides(proposal.config)])}")
     if not own_prices:
         print_line(
@@ -75,6 +78,18 @@ def inspect_file(file: Path, *, suite: Path | None, **choices: Any) -> None:
     suite.parent.mkdir(parents=True, exist_ok=True)
     write_text(suite, text)
     print_line(f"suite:  {suite}; judge a run with `pytest {shell_word(suite)} --rl-run outputs/<date>/<run>`")
+
+
+def _price_notes(costs: Sequence[Sequence[float]]) -> Iterator[str]:
+    """What is unusual in prices `[2, 4]`: of a benign flow, of a threat."""
+    benign, threat = costs
+    if benign[0] > min(benign):
+        yield "allowing a benign flow costs more than another action: the first row is of benign flows"
+    if threat[0] < max(threat):
+        yield "allowing a threat does not cost the most: the second row is of threats"
+    ties = [name for name, row in (("benign flow", benign), ("threat", threat)) if len(set(row[1:])) < len(row[1:])]
+    if ties:
+        yield f"some actions cost the same on a {' and on a '.join(ties)}: which of them is chosen means nothing"
 
 
 def describe(layout: Layout) -> str:

@@ -11,11 +11,12 @@ import yaml
 from rl_eval.cli import main
 from rl_eval.config import load
 from rl_eval.diagnostics import DiagnosedRun, findings_of
-from rl_eval.domains import threat
-from rl_eval.domains.threat.commands.inspection import overrides
+from rl_eval.domains import gym, threat
+from rl_eval.domains.threat.commands.inspection import _price_notes, overrides
 from rl_eval.domains.threat.commands.proposal import propose
 from rl_eval.gates.suite import load_suite
 from rl_eval.hydra_compose import compose
+from rl_eval.metrics import MetricUndefined, lookup
 from rl_eval.run import FILES_SHA256, file_sha256, write_json
 
 RNG = np.random.default_rng(0)
@@ -113,6 +114,20 @@ def test_own_prices_are_in_the_suite_and_in_the_command(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("costs", "note"),
+    [
+        (((0, 1, 2, 3), (9, 0, 1, 2)), None),
+        (((9, 0, 0, 0), (0, 1, 2, 3)), "the first row is of benign flows"),
+        (((0, 9, 9, 9), (0, 1, 2, 3)), "allowing a threat does not cost the most"),
+        (((0, 1, 1, 1), (20, 0, 1, 2)), "cost the same on a benign flow:"),
+    ],
+)
+def test_unusual_prices_are_noted(costs, note):
+    notes = " ".join(_price_notes(costs))
+    assert (notes == "") if note is None else note in notes
+
+
+@pytest.mark.parametrize(
     ("labels", "arguments", "words"),
     [
         (("good", "bad"), [], ["mean nothing yet: 'good', 'bad'", "--benign and --threat"]),
@@ -166,3 +181,8 @@ def test_silent_columns_are_a_finding_of_the_run(tmp_path):
     assert finding.severity == "note"
     assert set(finding.data["silent"]) == {"id", "Flags"}
     assert finding.data["fields"] == 5
+
+
+def test_mean_cost_of_another_environment_is_one_sentence():
+    with pytest.raises(MetricUndefined, match="needs the prices of env=threat"):
+        lookup("mean_cost").bounds(gym.Config(id="CartPole-v1"))
