@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from rl_eval.untrusted_files import read_bounded
 MAX_BYTES = 64 << 20
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 200
+MAX_VALUE = 1e100  # so that means are finite
 MAX_STEPS = 10_000_000  # of all episodes together
 UNIT, RETURN, LENGTH, REFERENCE = "unit", "return", "length", "reference"
 SUFFIXES = (".csv", ".jsonl")
@@ -189,12 +191,22 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]
         if not content.strip():
             continue
         try:
-            row = json.loads(content)
+            row = json.loads(content, object_pairs_hook=partial(_without_repeats, path, line))
+        except InputError:
+            raise
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}:{line}: not valid JSON: write one object in each line") from error
         if not isinstance(row, dict):
             raise InputError(f'{path}:{line}: not an object: write one such as {{"unit": "a", "return": 1.5}}')
         yield line, row
+
+
+def _without_repeats(path: Path, line: int, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = next(name for name in row if sum(name == other for other, _ in pairs) > 1)
+        raise InputError(f"{path}:{line}: {brief(repr(twice), 60)} is there twice: give each key once")
+    return row
 
 
 def _number(path: Path, line: int, name: str, value: Any) -> float:
@@ -207,6 +219,8 @@ def _number(path: Path, line: int, name: str, value: Any) -> float:
             number = float(text)
         except ValueError:
             number = math.inf
+        if abs(number) > MAX_VALUE and math.isfinite(number):
+            raise InputError(f"{path}:{line}: {name} {number:g} is larger than {MAX_VALUE:g}: give what was measured")
         if not math.isfinite(number) and text.lower() != "nan":
             raise InputError(
                 f"{path}:{line}: {name} {brief(repr(value), 60)} is not a number: give finite numbers, true or false"

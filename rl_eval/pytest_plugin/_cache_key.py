@@ -15,6 +15,8 @@ from rl_eval.agent_registry import added_agents
 from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
+    import pytest
+
     from rl_eval.gates import Selection, Suite
 
 _EXTENSION_GROUPS = ("rl_eval.domains", "rl_eval.metrics", "rl_eval.policies", "rl_eval.diagnostics")
@@ -87,6 +89,17 @@ def _has_extensions() -> bool:
         or any(
             not point.value.startswith("rl_eval.") for group in _EXTENSION_GROUPS for point in entry_points(group=group)
         )
+    )
+
+
+def has_local_plugin(config: pytest.Config) -> bool:
+    """Whether a conftest.py, or a plugin that is not installed, was loaded: it can change whatever is judged."""
+    files = [getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins()]
+    installed, own = ("site-packages", "dist-packages"), Path(str(rl_eval.__file__)).parent
+    return any(
+        Path(file).name == "conftest.py" or not (set(installed) & {*Path(file).parts} or Path(file).is_relative_to(own))
+        for file in files
+        if file
     )
 
 

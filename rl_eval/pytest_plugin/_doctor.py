@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from rl_eval.errors import InputError
@@ -21,7 +22,7 @@ class Doctor:
         cached: whether findings of an earlier session count, where nothing has changed since.
     """
 
-    def __init__(self, shared: SharedFolder, folder: Path, *, cached: bool, trust: bool):
+    def __init__(self, shared: SharedFolder, folder: Path, *, cached: Callable[[], bool], trust: bool):
         self._shared, self._folder, self._cached, self._trust = shared, folder, cached, trust
         self._findings: dict[str, list[str]] = {}
         self._shown: set[tuple[Path, str | None]] = set()
@@ -51,7 +52,7 @@ class Doctor:
         from rl_eval.gates import verdict_cache
 
         folder = short_path(self._folder / verdict_cache.FOLDER)
-        key = findings_key(run) if self._cached else None
+        key = findings_key(run) if self._cached() else None
         if key is not None and (findings := verdict_cache.read_findings(folder, key)) is not None:
             return findings
         findings = first_findings(Path(run), trust=self._trust)

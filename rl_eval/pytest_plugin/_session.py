@@ -16,7 +16,7 @@ import pytest
 from rl_eval.errors import InputError, failure
 from rl_eval.formatting import display_text, short_path
 from rl_eval.pytest_plugin import _train_missing
-from rl_eval.pytest_plugin._cache_key import verdict_key
+from rl_eval.pytest_plugin._cache_key import has_local_plugin, verdict_key
 from rl_eval.pytest_plugin._doctor import Doctor
 from rl_eval.pytest_plugin._run_by_word import WORDS, run_by_word
 from rl_eval.pytest_plugin._shared_folder import SharedFolder
@@ -62,7 +62,7 @@ class GateSession:
         self.doctor = Doctor(
             self.shared,
             config.invocation_params.dir,
-            cached=config.getoption("rl_eval_gate_cache") == "on",
+            cached=self._uses_cache,
             trust=config.getoption("rl_eval_trust"),
         )
 
@@ -201,6 +201,9 @@ class GateSession:
         self.shared.write(name, verdict.to_json())
         return verdict
 
+    def _uses_cache(self) -> bool:
+        return self._config.getoption("rl_eval_gate_cache") == "on" and not has_local_plugin(self._config)
+
     def _cached_verdict(self, suite: Suite, selection: Selection) -> SuiteVerdict:
         """The verdict of an earlier session where nothing has changed since, else a new one; the ledger records both.
 
@@ -211,8 +214,7 @@ class GateSession:
 
         folder = self.path(verdict_cache.FOLDER)
         trust = self._config.getoption("rl_eval_trust")
-        cached = self._config.getoption("rl_eval_gate_cache") == "on"
-        key = verdict_key(suite, selection, trust) if cached else None
+        key = verdict_key(suite, selection, trust) if self._uses_cache() else None
         verdict = verdict_cache.read_verdict(folder, key, suite.items) if key is not None else None
         if verdict is None:
             with refused_exits(), self._counted(suite):

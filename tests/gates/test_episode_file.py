@@ -196,3 +196,18 @@ def test_what_was_played_elsewhere_plays_with_nobody(tmp_path):
     )
     verdict = evaluate_suite(threat, named_runs(threat, [f"episodes:{file}"]))
     assert "threat judges cases of its data" in verdict.criteria[0].detail
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path):
+    file = tmp_path / "twice.jsonl"
+    file.write_text('{"unit": "a", "return": 1, "return": 99}\n')
+    with pytest.raises(InputError, match=r"twice\.jsonl:1: 'return' is there twice"):
+        episode_file.read_episode_file(file)
+
+
+@pytest.mark.parametrize("value", ["1e308", "-1e101"])
+def test_numbers_that_no_mean_can_hold_are_refused(tmp_path, value):
+    file = tmp_path / "huge.csv"
+    file.write_text(f"unit,return\na,{value}\n")
+    with pytest.raises(InputError, match=r"huge\.csv:2: return .* is larger than 1e\+100"):
+        episode_file.read_episode_file(file)

@@ -87,3 +87,16 @@ def test_under_xdist_a_suite_is_played_once(project, monkeypatch):
         ["  judged*outputs/run*", "  test set*", "  suites/lander.yaml*python train.py env=lunarlander"]
     )
     assert set(Path(project.path).parent.glob("rl_eval-*")) == before
+
+
+@pytest.mark.usefixtures("_cached")
+@pytest.mark.parametrize(("name", "options"), [("conftest.py", []), ("extra_plugin.py", ["-p", "extra_plugin"])])
+def test_with_a_conftest_or_a_local_plugin_nothing_is_cached(project, name, options, monkeypatch):
+    monkeypatch.syspath_prepend(str(project.path))
+    (project.path / name).write_text("")
+    write_run(project.path / "outputs" / "run")
+    project.runpytest_inprocess("suites", *options).assert_outcomes(passed=2, failed=1)
+    assert not list(project.path.glob("outputs/.gate-cache/*.json"))
+    (project.path / name).unlink()
+    project.runpytest_inprocess("suites").assert_outcomes(passed=2, failed=1)
+    assert list(project.path.glob("outputs/.gate-cache/*.json"))
