@@ -14,6 +14,7 @@ URLs of `rl-eval serve`, of the Open Inference Protocol (KServe v2) and of MLflo
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -182,13 +183,16 @@ class HttpSource(Source):
         self.usage = f"{scheme}://127.0.0.1:<port>/<path>"
 
     def needs_trust(self, rest: str) -> str | None:
-        """A server on another machine needs trust.
+        """A server on another machine needs trust, and so does any server where there is a token to send.
 
         Raises:
             InputError: not a URL.
         """
         url = self._url(rest)
-        return None if url.is_loopback else f"sends observations to another machine, {url.host}"
+        if not url.is_loopback:
+            return f"sends observations to another machine, {url.host}"
+        # a suite may name any server and path
+        return f"sends the secret of {TOKEN_VARIABLE} to a server" if os.environ.get(TOKEN_VARIABLE) else None
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The policy behind the URL; no request is sent yet.

@@ -331,11 +331,13 @@ def test_the_token_of_the_environment_is_sent(server, monkeypatch, path):
         policy(server).act(observations(), True)
     assert "\x1b" not in str(error.value)
     monkeypatch.setenv("RL_EVAL_TOKEN", token)
-    assert policy(server).act(observations(), True).shape == (3,)
+    with pytest.raises(InputError, match="sends the secret of RL_EVAL_TOKEN"):
+        policy(server)
+    assert policy(server, trust=True).act(observations(), True).shape == (3,)
     assert seen == [None, f"Bearer {token}"]
     monkeypatch.setenv("RL_EVAL_TOKEN", "two words")
     with pytest.raises(InputError, match="RL_EVAL_TOKEN"):
-        policy(server)
+        policy(server, trust=True)
 
 
 @pytest.mark.parametrize(
