@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, inf, isfinite, log
 from statistics import NormalDist
 from typing import Literal
 
@@ -41,7 +41,11 @@ class EvidenceResult:
 _POWER_QUANTILE = 0.84
 
 
-def units_needed(gap: float, second_moment: float, units: int, alpha: float) -> int | None:
+# What the bets that learn how much to bet lose against the best fixed bet, in logs of the capital: near ½ log n.
+_REGRET = 2.5
+
+
+def units_needed(gap: float, second_moment: float, units: int, alpha: float, most_growth: float = inf) -> int | None:
     """About how many further units would decide, if they are like the units so far.
 
     A fixed number n of units with mean δ and second moment s² about the threshold passes a test at level α with
@@ -52,6 +56,7 @@ def units_needed(gap: float, second_moment: float, units: int, alpha: float) -> 
         gap: δ, the distance of the estimate from the threshold.
         second_moment: s².
         units: those so far.
+        most_growth: of log capital per unit, with the largest bet; it limits where units hardly vary.
 
     Returns:
         A count of at least 1 and at least half of the units so far, or None if the estimate is on the threshold.
@@ -59,5 +64,5 @@ def units_needed(gap: float, second_moment: float, units: int, alpha: float) -> 
     if gap == 0 or not isfinite(second_moment) or second_moment <= 0:
         return None
     quantile = _POWER_QUANTILE - NormalDist().inv_cdf(alpha)  # 1 - alpha may round to 1
-    needed = ceil(1.17 * quantile**2 * second_moment / gap**2)
-    return max(needed - units, units // 2, 1)
+    needed = max(1.17 * quantile**2 * second_moment / gap**2, (_REGRET - log(alpha)) / most_growth)
+    return max(ceil(needed) - units, units // 2, 1)

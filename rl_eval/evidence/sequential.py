@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
-from math import log
+from math import inf, log, log1p
 from typing import Literal
 
 import numpy as np
@@ -250,7 +250,10 @@ class ShareTest(SequentialTest):
 
     def _more_units(self) -> int | None:
         z = self._z(0, self.units)
-        return units_needed(float(z.mean()), float((z * z).mean()), self.units, self.alpha)
+        gap = float(z.mean())
+        most_loss = self._share if gap > 0 else 1 - self._share
+        most_growth = log1p(abs(gap) / most_loss) if most_loss > 0 else inf
+        return units_needed(gap, float((z * z).mean()), self.units, self.alpha, most_growth)
 
 
 def _chunks(start: int, stop: int) -> Iterator[tuple[int, int]]:

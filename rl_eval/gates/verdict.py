@@ -258,7 +258,8 @@ def undecided(verdict: CriterionVerdict, reason: str) -> CriterionVerdict:
 
 def more_than_the_set(population: str | None) -> str:
     """What else decides where every episode of a finite set is played."""
-    return "give more data" + ("" if population == "set" else ", or set population: set, which judges exactly this set")
+    exact = "; for data of a domain, population: set judges exactly this set, and says nothing about other data"
+    return "give more data" + ("" if population == "set" else exact)
 
 
 def _order_note(change: Change | None, changed: bool) -> str:

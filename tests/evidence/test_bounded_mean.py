@@ -104,6 +104,14 @@ def test_more_units_is_about_right():
     assert 0.2 < np.median(guesses) / np.median(missing) < 3
 
 
+@pytest.mark.parametrize(("bar", "value"), [(0.475, 0.5), (0.5, 0.45), (0.2, 0.3), (0.9, 0.87)])
+def test_where_units_do_not_vary_the_forecast_is_near_what_decides(bar, value):
+    values = np.full(2_000, value)
+    decided_at = decide_mean(values, bar).decided_at
+    forecast = 10 + decide_mean(values[:10], bar).more
+    assert 0.6 * decided_at <= forecast <= 1.6 * decided_at
+
+
 def test_units_needed_says_nothing_on_the_threshold():
     assert units_needed(0.0, 0.01, 50, 0.05) is None
     assert units_needed(0.1, 0.25, 50, 0.05) < units_needed(0.05, 0.25, 50, 0.05)

@@ -148,7 +148,7 @@ def test_more_episodes_are_not_advised_where_the_whole_set_was_played(tmp_path):
     verdict = controls(tmp_path, criterion, env=env, specs="['baseline:optimal']", episodes="")
     assert verdict.decision == "INCONCLUSIVE"
     assert "episodes.max" not in verdict.detail
-    assert "give more data, or set population: set, which judges exactly this set" in verdict.detail
+    assert "give more data; for data of a domain, population: set judges exactly this set" in verdict.detail
 
 
 @pytest.mark.parametrize(

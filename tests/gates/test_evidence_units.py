@@ -83,7 +83,12 @@ def test_a_source_is_not_exhausted_by_its_sample(tmp_path):
 @pytest.mark.parametrize(
     ("population", "most", "decision", "advice"),
     [
-        ("source", "", "INCONCLUSIVE", "the whole test set is played: give more data, or set population: set"),
+        (
+            "source",
+            "",
+            "INCONCLUSIVE",
+            "the whole test set is played: give more data; for data of a domain, population: set",
+        ),
         ("source", "max: 4", "INCONCLUSIVE", "another episodes.max is another evaluation"),
         ("set", "", "PASS", ""),
     ],
