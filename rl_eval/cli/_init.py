@@ -13,7 +13,6 @@ import typer
 from rl_eval.cli._app import app
 from rl_eval.cli._init_environment import is_class, register, registered_id, requirements
 from rl_eval.cli._init_files import GITIGNORE, GITLAB, PLUGIN, ci_file
-from rl_eval.envs.parallel_env import PREFIX
 from rl_eval.errors import InputError
 from rl_eval.override_text import shell_word
 
@@ -53,6 +52,7 @@ def init(
     Exit status: 0 done, 2 bad input.
     """
     from rl_eval import terminal
+    from rl_eval.envs.parallel_env import PREFIX
     from rl_eval.gates.first_suite import first_suite, look, suite_name
     from rl_eval.policy import SOURCES, canonical, names_policy, not_a_policy
 

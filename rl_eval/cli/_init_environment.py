@@ -6,7 +6,6 @@ import importlib
 import re
 import sys
 
-from rl_eval.envs.parallel_env import PREFIX
 from rl_eval.errors import InputError, failure, nearest
 
 NESTED = ("ensemble", "agents")  # policies of several
@@ -15,6 +14,8 @@ EXTRAS_OF_POLICIES = ("sb3", "onnx", "sklearn")
 
 def is_class(env: str) -> bool:
     """Whether it names a class, rather than an id, which ends in a version, or an environment of PettingZoo."""
+    from rl_eval.envs.parallel_env import PREFIX
+
     return ":" in env and not env.startswith(PREFIX) and not re.search(r"-v[0-9]+$", env)
 
 
@@ -74,6 +75,8 @@ def requirements(env_id: str, policy: str) -> tuple[list[str], list[str]]:
     prefix, _, rest = policy.partition(":")
     prefixes = set(re.findall(r"(?:^|[+=])(\w+):", rest)) if prefix in NESTED else {prefix}
     extras = [extra for extra in EXTRAS_OF_POLICIES if extra in prefixes]
+    from rl_eval.envs.parallel_env import PREFIX
+
     if env_id.startswith(PREFIX):
         extras.append("pettingzoo")
     elif _entry_point(env_id).startswith("gymnasium.envs.box2d."):

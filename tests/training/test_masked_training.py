@@ -9,7 +9,7 @@ from rl_eval.dry_run import dry_run
 from rl_eval.errors import InputError
 from rl_eval.hydra_compose import compose
 from rl_eval.policy import Constant, Random, Spaces, Untrained
-from rl_eval.rollout import EnvironmentFailure, play
+from rl_eval.rollout import PolicyFailure, play
 from tests.masked_env import ACTIONS, Corridor, legal_actions
 from tests.run_bytes import content
 from tests.training.learn import ROOT, learn
@@ -74,7 +74,7 @@ def test_a_policy_that_takes_no_mask_is_called_without_one(config):
             return np.full(len(obs), 4)
 
     vector, _ = make(config, 3, autoreset=False)
-    with pytest.raises(EnvironmentFailure, match="illegal"):
+    with pytest.raises(PolicyFailure, match="the mask forbids"):
         play(vector, Middle(), seeds=range(20))
 
 
