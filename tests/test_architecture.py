@@ -134,13 +134,19 @@ def test_the_page_names_every_room():
     assert missing == []
 
 
+def files_of(*folders):
+    """Every Python file of this project below some folders."""
+    return [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@functools.cache
+def parsed(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def sources(*folders):
     """Every Python file of this project below some folders, parsed."""
-    return {
-        file.relative_to(ROOT): ast.parse(file.read_text(encoding="utf-8"))
-        for folder in folders
-        for file in sorted((ROOT / folder).rglob("*.py"))
-    }
+    return {file.relative_to(ROOT): parsed(file) for file in files_of(*folders)}
 
 
 def imported(tree):
@@ -209,7 +215,7 @@ def test_the_check_itself_sees_what_it_forbids(code):
 
 def test_no_file_is_a_drawer_for_anything():
     vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handler"}
-    names = {path.stem.lstrip("_") for path in sources("rl_eval", "agents", "tests", "benchmarks")}
+    names = {path.stem.lstrip("_") for path in files_of("rl_eval", "agents", "tests", "benchmarks")}
     assert not names & vague
 
 
