@@ -33,7 +33,7 @@ class RecordedReferenceCheck(EvidenceCheck):
         super()._finish()
         assert self.verdict is not None
         if self.verdict.decision == "INCONCLUSIVE" and self.episodes < self._environment.max_episodes:
-            note = f"; the release has values of {self.episodes:,} episodes: judge it with episodes.min of more"
+            note = f"; the release has values of {self.episodes:,} episodes: judge it again with a larger episodes.min"
             self.verdict = replace(self.verdict, detail=self.verdict.detail + note)
 
     def _of_reference(self, reference: str, episodes: Episodes, start: int, stop: int) -> tuple[Any, ...]:

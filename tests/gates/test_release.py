@@ -111,7 +111,7 @@ def test_only_as_many_episodes_count_as_the_release_played(tmp_path, release):
     (tmp_path / "short.json").write_text(json.dumps(values))
     row = rows(judged(with_release(suite_of(), read_release("short.json", tmp_path)), PARENT))["balances_no_worse"]
     assert (row.decision, row.units, row.units_max) == ("INCONCLUSIVE", 2, 2)
-    assert row.detail.endswith("the release has values of 2 episodes: judge it with episodes.min of more")
+    assert row.detail.endswith("the release has values of 2 episodes: judge it again with a larger episodes.min")
 
 
 def test_a_release_on_other_episodes_is_refused(release):
